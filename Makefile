@@ -1,0 +1,39 @@
+# Every target makes what it needs; PYTHON is the interpreter that .venv is made with.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo dev test check bench clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]' --group dev
+	touch $@
+
+demo: $(STAMP) ## the main job, on real run files
+	$(BIN)/python -m examples.demo
+
+dev: $(STAMP) ## the Dagster UI over the same definitions
+	mkdir -p .dagster
+	DAGSTER_HOME=$(CURDIR) $(BIN)/dagster dev
+
+test: check ## everything that must pass
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## lint, format, types, layers, definitions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	DAGSTER_HOME= $(BIN)/dagster definitions validate --module-name pipelines.definitions
+
+bench: $(STAMP) ## speed against the named peers; see benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) lake inbox .dagster

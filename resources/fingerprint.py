@@ -1,0 +1,65 @@
+"""The fingerprint: one problem keeps its identity while lines shift and numbers change.
+
+Recipe, version 1: BLAKE2b (128 bits, as hex) over plugin, category, rule, file path and the folded
+description, separated by U+001F. Folding replaces what changes from run to run
+(quoted values, hexadecimal and decimal numbers, so line references too) by `#`. The second and
+later equal issues of one run get their ordinal into the hash, so two equal issues stay two.
+
+A change of the recipe is a new version number and a backfill, never an edit of this one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+RECIPE_VERSION = 1
+
+VOLATILE = r"""'[^']*'|"[^"]*"|`[^`]*`|0[xX][0-9a-fA-F]+|[0-9]+"""
+"""What folding replaces; written so that Python's `re` and the Rust crate read it alike."""
+
+PLACEHOLDER = "#"
+SEPARATOR = "\x1f"
+RULE_KEYS = ("rule", "rule_id", "ruleId", "code", "check_id", "test_id")
+"""The keys of `details` that can name the rule, the first one that holds a string counts."""
+
+_volatile = re.compile(VOLATILE)
+
+
+def rule_of(details: Mapping[str, Any]) -> str:
+    """The rule that `details` names, or an empty string."""
+    for key in RULE_KEYS:
+        if key in details and isinstance(rule := details[key], str):
+            return rule
+    return ""
+
+
+def fold(description: str) -> str:
+    """`description` with its volatile parts replaced."""
+    return _volatile.sub(PLACEHOLDER, description)
+
+
+def identity(plugin: str, category: str | None, rule: str, file_path: str | None, description: str) -> bytes:
+    """What the fingerprint is a hash of, before the ordinal."""
+    return SEPARATOR.join((plugin, category or "", rule, file_path or "", fold(description))).encode()
+
+
+def digest(identity: bytes) -> str:
+    """The fingerprint of the first issue of a run that has this identity: 32 hex digits."""
+    return blake2b(identity, digest_size=16).hexdigest()
+
+
+def tell_apart(fingerprints: list[str]) -> list[str]:
+    """The fingerprints of one run's issues, with the ordinal hashed into the second and later equals."""
+    if len(set(fingerprints)) == len(fingerprints):
+        return fingerprints
+    seen: Counter[str] = Counter()
+    told_apart = []
+    for fingerprint in fingerprints:
+        ordinal = seen[fingerprint]
+        seen[fingerprint] += 1
+        told_apart.append(digest(f"{fingerprint}{SEPARATOR}{ordinal}".encode()) if ordinal else fingerprint)
+    return told_apart

@@ -1,0 +1,106 @@
+"""A lake: a folder of immutable Parquet files on any storage, read and written by many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from resources.files import Files
+from resources.lake import layout
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from resources.contract import Rejection
+    from resources.lake.compact import Compacted
+    from resources.lake.index import Index
+    from resources.lake.maintain import Maintained
+    from resources.lake.rejected import Rejected
+    from resources.lake.write import Appended
+
+T = TypeVar("T")
+
+
+class Lake:
+    """The one door to a lake. What each verb needs is imported when it is first used, so that
+    reading does not load what only writing needs."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+
+    @property
+    def url(self) -> str:
+        return self.files.url
+
+    def append(self, runs: pa.Table, issues: pa.Table) -> Appended:
+        """Store runs and issues as `assets.kernel.Chunk` describes them; durable on return."""
+        from resources.lake.write import append
+
+        appended = append(self.files, self._index, runs, issues)
+        if appended.days:
+            self._index.tidy(layout.data_files(self.files))
+        return appended
+
+    def reading(
+        self,
+        work: Callable[[duckdb.DuckDBPyConnection], T],
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = (layout.RUNS, layout.ISSUES),
+    ) -> T:
+        """What `work` answers, given a connection with the views `tables` of the days."""
+        from resources.lake.read import reading
+
+        return reading(self.files, work, first, last, tables)
+
+    def days(self) -> list[date]:
+        """The days that have files, oldest first."""
+        return layout.days(self.files)
+
+    def delete(self, run_ids: Iterable[str]) -> None:
+        """Hide the runs from every reader at once; compaction removes them."""
+        from resources.lake.marks import write_deletions
+
+        write_deletions(self.files, run_ids, datetime.now(UTC))
+
+    def compact_day(self, day: date, grace: timedelta | None = None) -> Compacted:
+        """Bring one day to one sorted file."""
+        from resources.lake.compact import DEFAULT_GRACE, compact_day
+
+        return compact_day(self.files, day, DEFAULT_GRACE if grace is None else grace)
+
+    def maintain(
+        self, grace: timedelta | None = None, on_day: Callable[[Compacted], None] | None = None
+    ) -> Maintained:
+        """Compact every day, complete the hints, bring the index up to date."""
+        from resources.lake.compact import DEFAULT_GRACE
+        from resources.lake.maintain import maintain
+
+        return maintain(self.files, self._index, DEFAULT_GRACE if grace is None else grace, on_day=on_day)
+
+    def reject(self, rejections: Sequence[Rejection]) -> None:
+        """Keep refused deliveries byte for byte."""
+        from resources.lake.rejected import keep
+
+        keep(self.files, rejections)
+
+    def rejected(self) -> list[Rejected]:
+        """What was refused and not taken in since, oldest first."""
+        from resources.lake.rejected import waiting
+
+        return waiting(self.files)
+
+    def take_rejected(self, rejected_ids: Iterable[str]) -> None:
+        """Strike deliveries off that have been stored after all."""
+        from resources.lake.rejected import take
+
+        take(self.files, rejected_ids)
+
+    @cached_property
+    def _index(self) -> Index:
+        from resources.lake.index import Index
+
+        return Index(self.files)

@@ -1,0 +1,141 @@
+"""On which day does a run id lie? A writer's question, answered in milliseconds.
+
+A segment is a Parquet file of (id hash, day) sorted by hash; its footer names the data files it
+covers. Files that no segment covers yet are read themselves. A segment is only ever a hint where
+to look: what it points to is read before anything is decided, so a stale one costs time, never a
+run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from resources.errors import Vanished
+from resources.files import Files
+from resources.lake import layout
+from resources.lake.layout import DataFile
+from resources.lake.parquet import encode, footer
+
+FILES_PER_SEGMENT = 128
+"""So many files outside of any segment are worth one."""
+
+SEGMENTS = 8
+"""More segments than this are made into one."""
+
+_COLUMNS = ("validation_run_id", "content_hash", "stored_at", "batch_id")
+_SCHEMA = pa.schema([pa.field("id_hash", pa.uint64(), False), pa.field("run_date", pa.date32(), False)])
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Copy:
+    """One stored copy of a run. The greatest by (`stored_at`, `batch_id`) is the one that counts."""
+
+    stored_at: datetime
+    batch_id: str
+    content_hash: str
+    day: date
+
+
+class Index:
+    """Finds the copies of runs; remembers what it has read, since files never change."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._read: dict[tuple[date, str], pa.Table] = {}
+
+    def copies(self, run_ids: Iterable[str], listing: Sequence[DataFile]) -> dict[str, list[Copy]]:
+        """Every copy of `run_ids` in the files of `listing`; ids without one are left out."""
+        wanted = pa.array(sorted(set(run_ids)), pa.string())
+        segments = self._segments()
+        covered = {name for segment in segments for name in footer(segment)}
+        uncovered = [f for f in listing if _key(f) not in covered]
+        hashes = pa.array(sorted(map(id_hash, wanted.to_pylist())), pa.uint64())
+        indexed_days = {day for segment in segments for day in _days_of(segment, hashes)}
+        candidates = [f for f in listing if _key(f) in covered and f.day in indexed_days]
+        found = self.copies_in([*uncovered, *candidates], wanted)
+        self._read = {k: t for k, t in self._read.items() if f"{k[0]}/{k[1]}" not in covered}
+        return found
+
+    def copies_in(self, data_files: Sequence[DataFile], wanted: pa.Array) -> dict[str, list[Copy]]:
+        """Every copy of the ids `wanted` in `data_files`, all of which are read."""
+        found: dict[str, list[Copy]] = {}
+        for data_file, rows in zip(data_files, self._rows(data_files), strict=True):
+            rows = rows.filter(pc.is_in(rows["validation_run_id"], wanted))
+            for run_id, content_hash, stored_at, batch_id in zip(
+                *(rows[c].to_pylist() for c in _COLUMNS), strict=True
+            ):
+                copy = Copy(stored_at, batch_id, content_hash, data_file.day)
+                found.setdefault(run_id, []).append(copy)
+        return found
+
+    def tidy(self, listing: Sequence[DataFile], fold: bool = False) -> None:
+        """Write a segment where many files have none, and one for all where segments are many.
+
+        With `fold`, one segment over exactly the files of `listing` takes the place of all others.
+        """
+        segments = self._files.list(layout.INDEX)
+        covered = {name for segment in self._segments() for name in footer(segment)}
+        uncovered = [f for f in listing if _key(f) not in covered]
+        if fold or len(segments) > SEGMENTS:
+            name = self._write(listing)
+            for segment in segments:
+                if segment.path != name:
+                    self._files.remove(segment.path)
+        elif len(uncovered) >= FILES_PER_SEGMENT:
+            self._write(uncovered)
+
+    def _write(self, data_files: Sequence[DataFile]) -> str:
+        rows = self._rows(data_files)
+        hashes = [id_hash(i) for r in rows for i in r["validation_run_id"].to_pylist()]
+        dates = [f.day for f, r in zip(data_files, rows, strict=True) for _ in range(len(r))]
+        table = pa.table([pa.array(hashes, pa.uint64()), pa.array(dates, pa.date32())], _SCHEMA)
+        keys = [_key(f) for f in data_files]
+        path = f"{layout.INDEX}/{layout.content_name(keys)}.parquet"
+        self._files.publish(path, encode(table.sort_by("id_hash"), keys))
+        return path
+
+    def _segments(self) -> list[pq.ParquetFile]:
+        paths = [e.path for e in self._files.list(layout.INDEX) if e.path.endswith(".parquet")]
+        return [_open(name) for name in self._files.paths(paths)]
+
+    def _rows(self, data_files: Sequence[DataFile]) -> list[pa.Table]:
+        missing = [f for f in data_files if (f.day, f.name) not in self._read]
+        names = self._files.paths([f.runs_path for f in missing])
+        for data_file, name in zip(missing, names, strict=True):
+            self._read[data_file.day, data_file.name] = _open(name).read(columns=list(_COLUMNS))
+        return [self._read[f.day, f.name] for f in data_files]
+
+
+def id_hash(run_id: str) -> int:
+    """64 bits of a run id's hash, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(run_id.encode(), digest_size=8).digest(), "big")
+
+
+def _open(name: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(name)
+    except FileNotFoundError as error:
+        raise Vanished(f"{name} has gone since it was listed: list again.") from error
+
+
+def _key(data_file: DataFile) -> str:
+    return f"{data_file.day}/{data_file.name}"
+
+
+def _days_of(segment: pq.ParquetFile, hashes: pa.Array) -> set[date]:
+    """The days that `segment` gives for `hashes` (sorted), reading only the row groups that may hold one."""
+    found: set[date] = set()
+    for number in range(segment.metadata.num_row_groups):
+        bounds = segment.metadata.row_group(number).column(0).statistics
+        inside = pc.and_(pc.greater_equal(hashes, bounds.min), pc.less_equal(hashes, bounds.max))
+        if pc.any(inside).as_py():
+            rows = segment.read_row_group(number)
+            found.update(rows.filter(pc.is_in(rows["id_hash"], hashes))["run_date"].to_pylist())
+    return found

@@ -1,0 +1,100 @@
+"""Where things stand in a lake, and how its files are named.
+
+    runs/run_date=2025-08-29/<name>.parquet      commits a batch: what is not here does not exist
+    issues/run_date=2025-08-29/<name>.parquet    its twin, written first
+    deleted/<name>.parquet                       run ids and the moment
+    replaced/<name>.parquet                      on which other day a newer copy of a run may lie
+    rejected/<batch>/…                           refused deliveries, byte for byte, and why
+    index/<name>.parquet                         on which day a run id lies, for writers
+
+Every file is immutable and named by its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from resources.files import Entry, Files
+
+RUNS = "runs"
+ISSUES = "issues"
+DELETED = "deleted"
+REPLACED = "replaced"
+REJECTED = "rejected"
+INDEX = "index"
+
+_DAY = "run_date="
+_FEW_DAYS = 16
+"""So many day folders are listed one by one, side by side; more are listed in one go."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One committed file of a day: its runs file, whose twin holds the issues."""
+
+    day: date
+    name: str
+    size: int
+    modified: float
+
+    @property
+    def runs_path(self) -> str:
+        return data_path(RUNS, self.day, self.name)
+
+    @property
+    def issues_path(self) -> str:
+        return data_path(ISSUES, self.day, self.name)
+
+
+def data_path(table: str, day: date, name: str) -> str:
+    return f"{table}/{_DAY}{day.isoformat()}/{name}.parquet"
+
+
+def day_folder(table: str, day: date) -> str:
+    return f"{table}/{_DAY}{day.isoformat()}"
+
+
+def days(files: Files, first: date | None = None, last: date | None = None) -> list[date]:
+    """The days of the lake that have files, oldest first, within the bounds (inclusive)."""
+    found = filter(None, map(_day_of, files.folders(RUNS)))
+    return sorted(day for day in found if (first or date.min) <= day <= (last or date.max))
+
+
+def data_files(files: Files, days: Sequence[date] | None = None, table: str = RUNS) -> list[DataFile]:
+    """The files of `days` (of the whole lake: None), in the order of day and name."""
+    if days is None or len(days) > _FEW_DAYS:
+        entries = files.list(table)
+    else:
+        entries = files.list_many([day_folder(table, day) for day in days])
+    found = (_data_file(entry) for entry in entries)
+    wanted = None if days is None else set(days)
+    kept = [f for f in found if f is not None and (wanted is None or f.day in wanted)]
+    return sorted(kept, key=lambda f: (f.day, f.name))
+
+
+def content_name(parts: Iterable[str]) -> str:
+    """A file name (32 hex digits) that depends on the set of `parts` and nothing else."""
+    content = hashlib.sha256()
+    for part in sorted(parts):
+        content.update(f"{len(part)}:{part}".encode())
+    return content.hexdigest()[:32]
+
+
+def _data_file(entry: Entry) -> DataFile | None:
+    folder, _, name = entry.path.rpartition("/")
+    day = _day_of(folder.rpartition("/")[2])
+    if day is None or not name.endswith(".parquet"):
+        return None
+    return DataFile(day, name.removesuffix(".parquet"), entry.size, entry.modified)
+
+
+def _day_of(folder: str) -> date | None:
+    if not folder.startswith(_DAY):
+        return None
+    try:
+        return date.fromisoformat(folder.removeprefix(_DAY))
+    except ValueError:
+        return None

@@ -1,0 +1,58 @@
+"""Nightly upkeep of a whole lake: what no single day's compaction can see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from resources.files import Files
+from resources.lake import layout
+from resources.lake.compact import DEFAULT_GRACE, Compacted, compact_day
+from resources.lake.index import Index
+from resources.lake.marks import Hint, read_hints, write_hints
+from resources.session import connect, sql
+
+
+@dataclass(frozen=True, slots=True)
+class Maintained:
+    """What a round of upkeep did."""
+
+    days: list[Compacted]
+    hints_added: int
+
+
+def maintain(
+    files: Files,
+    index: Index,
+    grace: timedelta = DEFAULT_GRACE,
+    days: list[date] | None = None,
+    on_day: Callable[[Compacted], None] | None = None,
+) -> Maintained:
+    """Add missing hints, compact `days` (None: every day), bring the index up to date."""
+    hints_added = add_missing_hints(files)
+    compacted = []
+    for day in layout.days(files) if days is None else days:
+        compacted.append(compact_day(files, day, grace))
+        if on_day is not None:
+            on_day(compacted[-1])
+    listing = layout.data_files(files)
+    if any(c.written for c in compacted):
+        index.tidy(listing, fold=len(listing) > 1)
+    return Maintained(compacted, hints_added)
+
+
+def add_missing_hints(files: Files) -> int:
+    """Hint at every run that lies on several days; how many were missing.
+
+    Writers leave these hints themselves, before they acknowledge. What is missing is what a
+    writer was killed over between publishing and looking again.
+    """
+    names = files.paths([f.runs_path for f in layout.data_files(files)])
+    if not names:
+        return 0
+    with connect() as connection:
+        rows = connection.execute(sql("resources", "moved_runs"), [names]).fetchall()
+    missing = {Hint(*row) for row in rows} - set(read_hints(files))
+    write_hints(files, missing)
+    return len(missing)

@@ -1,0 +1,263 @@
+"""Storing a batch: look the runs up, publish issues, then hints, then runs, then look once more.
+
+The order is what makes it safe without a lock. Issues files mean nothing until their runs file
+is there. Hints are durable before the copy that they point to, and mean nothing without it. Two
+writers that store the same run on different days in the same moment each look again after they
+have published, so the later one sees the earlier one and leaves the hint that neither could know
+of before. Only then is the batch acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from resources.files import Files
+from resources.lake import layout
+from resources.lake.index import Copy, Index
+from resources.lake.marks import Hint, read_deletions, write_hints
+from resources.lake.parquet import encode
+from resources.schema import ISSUES, RUNS, SEVERITIES, arrow_schema
+
+PUBLISHERS = 8
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(slots=True)
+class Appended:
+    """What became of a batch: every run of it was stored or is a duplicate."""
+
+    runs_stored: int = 0
+    duplicates: int = 0
+    issues_stored: int = 0
+    days: set[date] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Verdict:
+    """What storing must know of one run."""
+
+    stored_at: datetime
+    supersedes: str
+    """The copy it replaces, if any; part of the batch's name, so that storing A, B and A again
+    leaves three copies and not a file that is there already."""
+    other_days: set[date]
+
+
+def append(files: Files, index: Index, runs: pa.Table, issues: pa.Table) -> Appended:
+    """Store `runs` and `issues` as `assets.kernel.Chunk` describes them; durable on return.
+
+    Of several rows with one run id the last counts, as if they had been stored one by one.
+    Raises `StorageError`; whatever was published by then is either whole or invisible.
+    """
+    listing = layout.data_files(files)
+    known = index.copies(runs["validation_run_id"].to_pylist(), listing)
+    deletions = read_deletions(files) if runs.num_rows else {}
+    verdicts, result = _judge(runs, known, deletions)
+    if not verdicts:
+        return result
+    rows = pa.array(verdicts, pa.int64())
+    batch_id = layout.content_name(
+        f"{run_id}\x1f{content_hash}\x1f{verdicts[row].supersedes}"
+        for row, run_id, content_hash in zip(
+            verdicts,
+            runs["validation_run_id"].take(rows).to_pylist(),
+            runs["content_hash"].take(rows).to_pylist(),
+            strict=True,
+        )
+    )
+    by_day = _partition(runs, issues, verdicts, batch_id)
+    result.days = set(by_day)
+    result.issues_stored = sum(day_issues.num_rows for _, day_issues in by_day.values())
+    _publish(files, batch_id, by_day, _hints(runs, verdicts))
+    _look_again(files, index, batch_id, by_day, listing)
+    return result
+
+
+def _judge(
+    runs: pa.Table, known: dict[str, list[Copy]], deletions: dict[str, datetime]
+) -> tuple[dict[int, _Verdict], Appended]:
+    """Which rows of `runs` are to be stored, and how; the others are duplicates."""
+    now = datetime.now(UTC)
+    result = Appended()
+    in_batch: dict[str, tuple[int, str]] = {}
+    verdicts: dict[int, _Verdict] = {}
+    ids_and_hashes = zip(
+        runs["validation_run_id"].to_pylist(), runs["content_hash"].to_pylist(), strict=True
+    )
+    for row, (run_id, content_hash) in enumerate(ids_and_hashes):
+        copies = known.get(run_id, ())
+        latest = max(copies, default=None)
+        deleted_at = deletions.get(run_id)
+        gone = latest is not None and deleted_at is not None and latest.stored_at <= deleted_at
+        earlier_row, current = in_batch.get(
+            run_id, (None, latest.content_hash if latest and not gone else None)
+        )
+        if content_hash == current:
+            result.duplicates += 1
+            continue
+        result.runs_stored += 1
+        if earlier_row is not None:
+            del verdicts[earlier_row]
+        in_batch[run_id] = row, content_hash
+        floor = max(filter(None, (latest and latest.stored_at, deleted_at)), default=None)
+        verdicts[row] = _Verdict(
+            max(now, floor + _TICK) if floor else now,
+            f"{floor}{latest.batch_id if latest else ''}" if floor else "",
+            {copy.day for copy in copies},
+        )
+    return verdicts, result
+
+
+def _partition(
+    runs: pa.Table, issues: pa.Table, verdicts: dict[int, _Verdict], batch_id: str
+) -> dict[date, tuple[pa.Table, pa.Table]]:
+    """The rows to store by day, each table in the order that its file has.
+
+    Runs: plugin, timestamp, id. Issues: plugin, severity (worst first), then as the runs.
+    """
+    rows = pa.array(sorted(verdicts), pa.int64())
+    kept = runs.take(rows)
+    kept = kept.append_column("row", rows)
+    kept = kept.append_column("run_date", kept["timestamp"].cast(pa.timestamp("us")).cast(pa.date32()))
+    stored_at = pa.array([verdicts[r].stored_at for r in rows.to_pylist()], pa.timestamp("us", "UTC"))
+    kept = kept.append_column("stored_at", stored_at)
+    kept = kept.append_column("batch_id", pa.array([batch_id] * len(rows), pa.string()))
+    order = [(c, "ascending") for c in ("run_date", "target_plugin", "timestamp", "validation_run_id")]
+    kept = kept.sort_by(order).combine_chunks()
+    day_bounds = _bounds(kept["run_date"])
+    sorted_issues, issue_bounds = _sorted_issues(kept, issues, runs.num_rows, day_bounds)
+    run_schema = arrow_schema(RUNS)
+    return {
+        kept["run_date"][start].as_py(): (
+            kept.slice(start, end - start).select(run_schema.names).cast(run_schema),
+            sorted_issues.slice(first, last - first),
+        )
+        for (start, end), (first, last) in zip(pairwise(day_bounds), pairwise(issue_bounds), strict=True)
+    }
+
+
+def _sorted_issues(
+    kept: pa.Table, issues: pa.Table, run_count: int, day_bounds: list[int]
+) -> tuple[pa.Table, list[int]]:
+    """The issues of the kept runs in file order, and where each day's begin and end."""
+    position = pa.array(_inverse(kept["row"].to_pylist(), run_count), pa.int64())
+    place = position.take(issues["run_index"].combine_chunks())
+    if len(kept) < run_count:
+        issues = issues.filter(place.is_valid())
+        place = place.drop_null()
+    groups = pa.array(_group_numbers(kept), pa.int64()).take(place)
+    severity = pc.index_in(issues["severity"], pa.array(SEVERITIES)).cast(pa.int64())
+    # One integer that sorts as (day and plugin, severity, run) does; rows of a run keep their order.
+    key = pc.add(pc.shift_left(groups, 40), pc.add(pc.shift_left(severity, 36), place))
+    order = pc.sort_indices(pa.chunked_array([key]) if isinstance(key, pa.Array) else key)
+    issues, place = issues.take(order), place.take(order)
+    of_run = kept.select(["validation_run_id", "timestamp", "target_plugin", "batch_id"]).take(place)
+    for name in of_run.column_names:
+        issues = issues.append_column(name, of_run[name])
+    days = kept["run_date"].take(place).combine_chunks()
+    schema = arrow_schema(ISSUES)
+    starts = [kept["run_date"][start] for start in day_bounds[:-1]]
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(days).to_pylist()}
+    bounds = [0]
+    for start in starts:
+        bounds.append(bounds[-1] + counts.get(start.as_py(), 0))
+    return issues.select(schema.names).cast(schema).combine_chunks(), bounds
+
+
+def _bounds(column: pa.ChunkedArray) -> list[int]:
+    """Where each run of equal values of a sorted column begins, and its end."""
+    ends = pc.run_end_encode(column.combine_chunks()).run_ends.to_pylist()
+    return [0, *ends]
+
+
+def _group_numbers(kept: pa.Table) -> list[int]:
+    """A number for each row, equal where day and plugin are equal, growing."""
+    numbers, number, before = [], -1, None
+    for group in zip(kept["run_date"].to_pylist(), kept["target_plugin"].to_pylist(), strict=True):
+        number += group != before
+        before = group
+        numbers.append(number)
+    return numbers
+
+
+def _inverse(rows: list[int], size: int) -> list[int | None]:
+    """For each row of the batch its place among the kept and sorted ones, or None."""
+    places: list[int | None] = [None] * size
+    for place, row in enumerate(rows):
+        places[row] = place
+    return places
+
+
+def _hints(runs: pa.Table, verdicts: dict[int, _Verdict]) -> list[Hint]:
+    """The days that must learn of a newer copy on another one."""
+    hints = []
+    for row, verdict in verdicts.items():
+        if verdict.other_days:
+            day = runs["timestamp"][row].as_py().date()
+            run_id = runs["validation_run_id"][row].as_py()
+            hints += [Hint(run_id, other, day) for other in verdict.other_days if other != day]
+    return hints
+
+
+def _publish(
+    files: Files, batch_id: str, by_day: dict[date, tuple[pa.Table, pa.Table]], hints: list[Hint]
+) -> None:
+    def issues_file(day: date) -> None:
+        data = encode(by_day[day][1])
+        files.publish(layout.data_path(layout.ISSUES, day, batch_id), data, renew=True)
+
+    def runs_file(day: date) -> None:
+        files.publish(layout.data_path(layout.RUNS, day, batch_id), encode(by_day[day][0]))
+
+    _for_each_day(issues_file, by_day)
+    write_hints(files, hints)
+    _for_each_day(runs_file, by_day)
+
+
+def _for_each_day(publish: Callable[[date], None], days: Iterable[date]) -> None:
+    days = list(days)
+    if len(days) == 1:
+        publish(days[0])
+        return
+    with ThreadPoolExecutor(PUBLISHERS) as pool:
+        list(pool.map(publish, days))
+
+
+def _look_again(
+    files: Files,
+    index: Index,
+    batch_id: str,
+    by_day: dict[date, tuple[pa.Table, pa.Table]],
+    before: list[layout.DataFile],
+) -> None:
+    """Leave hints for copies that others published meanwhile; make sure that the issues are there."""
+    for day, (_, issues) in by_day.items():
+        path = layout.data_path(layout.ISSUES, day, batch_id)
+        if not any(e.path == path for e in files.list_many([layout.day_folder(layout.ISSUES, day)])):
+            files.publish(path, encode(issues), renew=True)
+    seen = {(f.day, f.name) for f in before}
+    since = [
+        f for f in layout.data_files(files) if (f.day, f.name) not in seen and f.name != batch_id
+    ]
+    if not since:
+        return
+    ids = pa.concat_arrays([t["validation_run_id"].combine_chunks() for t, _ in by_day.values()])
+    others = index.copies_in(since, ids)
+    hints = []
+    for day, (runs, _) in by_day.items():
+        for run_id, stored_at in zip(
+            runs["validation_run_id"].to_pylist(), runs["stored_at"].to_pylist(), strict=True
+        ):
+            for other in others.get(run_id, ()):
+                newer = (other.stored_at, other.batch_id) > (stored_at, batch_id)
+                loser, winner = (day, other.day) if newer else (other.day, day)
+                if loser != winner:
+                    hints.append(Hint(run_id, loser, winner))
+    write_hints(files, hints)

@@ -1,0 +1,70 @@
+"""DuckDB connections: how each is set up, and the fence around one that runs users' SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files as package_files
+from typing import TYPE_CHECKING
+
+from resources.errors import QueryError
+
+if TYPE_CHECKING:
+    import duckdb
+
+MEMORY_LIMIT = "512MB"
+"""More than this and DuckDB spills to disk; the process as a whole stays under 1 GiB."""
+
+
+def connect(memory_limit: str = MEMORY_LIMIT) -> duckdb.DuckDBPyConnection:
+    """An in-memory connection in UTC that never downloads or loads an extension by itself."""
+    import duckdb
+
+    connection = duckdb.connect(
+        config={
+            "memory_limit": memory_limit,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def fence(connection: duckdb.DuckDBPyConnection, paths: Iterable[str]) -> None:
+    """From here on the connection opens no file but `paths`, and no setting can be changed back."""
+    connection.execute(f"SET allowed_paths = [{', '.join(map(literal, paths))}]")
+    connection.execute("SET allow_community_extensions = false")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def only_select(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    """`query`, where it is one statement that only reads. Raises `QueryError`.
+
+    The fence leaves some doors open (`ATTACH ':memory:'`, `CREATE TABLE`, `SET VARIABLE`, `COPY`
+    over a file of the lake); none of them is a SELECT.
+    """
+    import duckdb
+
+    try:
+        statements = connection.extract_statements(query)
+    except duckdb.Error as error:
+        raise QueryError(f"The SQL cannot be read: {error}") from error
+    if len(statements) != 1:
+        raise QueryError(f"One statement at a time, please: this has {len(statements)}.")
+    if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+        kind = statements[0].type.name
+        raise QueryError(f"Only SELECT (also WITH, FROM, DESCRIBE, EXPLAIN SELECT) is let through, not {kind}.")
+    return statements[0].query
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@cache
+def sql(package: str, name: str) -> str:
+    """The text of `sql/<name>.sql` in `package`."""
+    return (package_files(package) / "sql" / f"{name}.sql").read_text("utf-8")

@@ -1,0 +1,9 @@
+-- The rows of files in which some copies do not count, without those.
+SELECT {columns}
+FROM read_parquet(
+    getvariable('{table}_dirty'), filename => true, hive_partitioning => true, hive_types => {{'run_date': DATE}}
+) AS stored
+WHERE NOT EXISTS (
+    SELECT 1 FROM {table}_lost AS lost
+    WHERE lost.filename = stored.filename AND lost.validation_run_id = stored.validation_run_id
+)
