@@ -73,9 +73,11 @@ def ingest(
     """
     portions = list(sources.portions(files))
     workers = _workers(files, portions)
-    with _workers_reading(portions, workers, max_file_bytes) if workers else _reading_here(
-        portions, max_file_bytes
-    ) as chunks:
+    with (
+        _workers_reading(portions, workers, max_file_bytes)
+        if workers
+        else _reading_here(portions, max_file_bytes) as chunks
+    ):
         return store(lake, chunks, progress)
 
 

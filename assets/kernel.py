@@ -127,11 +127,9 @@ class _Columns:
 
     def colons(self) -> int:
         """The colons that the documents must hold if these fields are all there is in them."""
-        keys = sum(
-            (r.run.pipeline_score is not UNSET) + (r.run.issues_list is not None) for r in self.reads
-        )
+        keys = sum((r.run.pipeline_score is not UNSET) + (r.run.issues_list is not None) for r in self.reads)
         texts = [*self.run_texts.values(), *self.issue_texts.values()]
-        return keys + sum(len(t) - t.null_count + _bytes(t).count(b":") for t in texts)
+        return keys + sum(len(t) - int(t.null_count) + _bytes(t).count(b":") for t in texts)
 
     def longest_document(self) -> int:
         """The most characters that a `details` or `metadata` has."""
@@ -145,7 +143,7 @@ class _Columns:
 
 def _bytes(texts: pa.Array) -> bytes:
     data = texts.buffers()[2]
-    return data.to_pybytes() if data is not None else b""
+    return bytes(data) if data is not None else b""
 
 
 def _documents(documents: Sequence[dict[str, Any] | None]) -> pa.Array:
@@ -259,7 +257,13 @@ def _made_id(moment: datetime, content_hash: str) -> str:
 def _fingerprints(columns: _Columns, plugins: pa.Array) -> pa.Array:
     rules = [fingerprint.rule_of(details) if details else "" for details in columns.details]
     texts = columns.issue_texts
-    parts = (plugins, texts["category"], pa.array(rules, pa.string()), texts["file_path"], texts["description"])
+    parts = (
+        plugins,
+        texts["category"],
+        pa.array(rules, pa.string()),
+        texts["file_path"],
+        texts["description"],
+    )
     if len(rules) < BULK_ISSUES:
         identities = list(map(fingerprint.identity, *(part.to_pylist() for part in parts)))
     else:

@@ -117,9 +117,13 @@ def _find_remote(source: str, storage_options: dict[str, Any] | None) -> Iterato
                 if name.lower().endswith(RUN_FILE_SUFFIXES)
             }
     except Exception as error:  # fsspec storages raise what their drivers raise
-        raise StorageError(f"Could not list {without_secrets(source)}: {type(error).__name__}: {error}.") from error
+        raise StorageError(
+            f"Could not list {without_secrets(source)}: {type(error).__name__}: {error}."
+        ) from error
     if not infos:
-        raise UsageError(f"{without_secrets(source)}: no such file or folder, or nothing in it is a run file.")
+        raise UsageError(
+            f"{without_secrets(source)}: no such file or folder, or nothing in it is a run file."
+        )
     for name, info in sorted(infos.items()):
         if info["type"] == "file":
             moment = modified_at(info)
@@ -150,8 +154,7 @@ def fetch(portion: Sequence[RunFile]) -> list[Delivery]:
     else:
         contents = _read_remote(fs, [file.path for file in portion])
     return [
-        Delivery(file.name, content, file.modified)
-        for file, content in zip(portion, contents, strict=True)
+        Delivery(file.name, content, file.modified) for file, content in zip(portion, contents, strict=True)
     ]
 
 

@@ -42,15 +42,12 @@ RUFF_TARGET = "py310"
 # Thirteen versions of each, in order of release: the newest patch of a minor version, or its first
 # and last.
 PACKAGES = {
-    "attrs": "17.4.0 18.2.0 19.1.0 19.3.0 20.3.0 21.2.0 21.4.0 22.2.0 23.1.0 23.2.0 24.3.0 25.4.0"
-    " 26.1.0",
+    "attrs": "17.4.0 18.2.0 19.1.0 19.3.0 20.3.0 21.2.0 21.4.0 22.2.0 23.1.0 23.2.0 24.3.0 25.4.0 26.1.0",
     "click": "5.1 6.0 6.7 7.0 7.1.2 8.0.0 8.0.4 8.1.3 8.1.8 8.2.1 8.3.0 8.4.2 8.5.1",
     "flask": "0.11.1 0.12.2 1.0 1.1.0 1.1.2 2.0.0 2.0.3 2.1.0 2.2.0 2.3.3 3.0.0 3.0.3 3.1.3",
-    "httpx": "0.9.5 0.11.1 0.12.1 0.13.3 0.14.3 0.16.1 0.18.2 0.20.0 0.23.3 0.24.1 0.26.0 0.27.2"
-    " 0.28.1",
+    "httpx": "0.9.5 0.11.1 0.12.1 0.13.3 0.14.3 0.16.1 0.18.2 0.20.0 0.23.3 0.24.1 0.26.0 0.27.2 0.28.1",
     "jinja2": "2.8 2.9.6 2.10 2.10.3 2.11.0 2.11.3 3.0.0 3.0.3 3.1.0 3.1.2 3.1.3 3.1.4 3.1.6",
-    "requests": "2.18.4 2.19.1 2.20.1 2.22.0 2.24.0 2.25.1 2.26.0 2.27.1 2.28.2 2.31.0 2.32.5"
-    " 2.33.1 2.34.2",
+    "requests": "2.18.4 2.19.1 2.20.1 2.22.0 2.24.0 2.25.1 2.26.0 2.27.1 2.28.2 2.31.0 2.32.5 2.33.1 2.34.2",
 }
 
 # Ruff's rules by prefix: category and severity. The longest matching prefix wins. What stands here
@@ -86,8 +83,7 @@ RUFF_RULES: dict[str, tuple[str, str]] = {
 # (UP004, UP009, UP025), of string formatting (UP030-032) and of type hints (UP006, UP007, UP035,
 # UP037, UP045); and what is a matter of taste (PLW2901, SIM105, SIM108).
 RUFF_IGNORED = (
-    "E402,F401,F405,PLW2901,SIM105,SIM108,"
-    "UP004,UP006,UP007,UP009,UP025,UP030,UP031,UP032,UP035,UP037,UP045"
+    "E402,F401,F405,PLW2901,SIM105,SIM108,UP004,UP006,UP007,UP009,UP025,UP030,UP031,UP032,UP035,UP037,UP045"
 )
 
 # Ruff reports a file that it cannot parse under this code, which is of no rule family.

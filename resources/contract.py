@@ -59,7 +59,7 @@ class Run(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaults=Tr
     timestamp: str = _NO_STR
     target_plugin: str = _NO_STR
     change_type: ChangeType = cast(ChangeType, None)
-    pipeline_score: Score | None | UnsetType = UNSET
+    pipeline_score: Score | UnsetType | None = UNSET
     metadata: dict[str, Any] = _NO_DICT
     issues_list: list[Issue] = cast(list[Issue], None)
 
@@ -130,8 +130,8 @@ def split(delivery: Delivery, max_bytes: int = DEFAULT_MAX_FILE_BYTES) -> list[D
         try:
             pieces = [(n, bytes(raw)) for n, raw in enumerate(_decode_array(data), 1)]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            error = _why_not_json(data)
-            return Rejection(delivery.source, delivery.raw, error.pointer, error.rule)
+            why = _why_not_json(data)
+            return Rejection(delivery.source, delivery.raw, why.pointer, why.rule)
     else:
         return [Delivery(delivery.source, data, delivery.modified)]
     return [Delivery(delivery.source, raw, delivery.modified, n) for n, raw in pieces]
@@ -347,7 +347,7 @@ def _one_of(members: dict[str, Any], pointer: str, key: str, allowed: tuple[str,
     return members.get(key)
 
 
-def _score(members: dict[str, Any]) -> int | None | UnsetType:
+def _score(members: dict[str, Any]) -> int | UnsetType | None:
     if "pipeline_score" not in members:
         return UNSET
     score = members["pipeline_score"]

@@ -50,7 +50,7 @@ class Files(Protocol):
     def folders(self, path: str) -> list[str]:
         """Names of the folders right below `path`; none when `path` does not exist."""
 
-    def list(self, path: str) -> list[Entry]:
+    def find(self, path: str) -> list[Entry]:
         """Every file below `path`, at any depth; none when `path` does not exist."""
 
     def list_many(self, paths: Sequence[str]) -> list[Entry]:
@@ -89,10 +89,10 @@ class LocalFiles:
         except OSError as error:
             raise self._failed("list", path, error) from error
 
-    def list(self, path: str) -> list[Entry]:
+    def find(self, path: str) -> list[Entry]:
         found = self.list_many([path])
         for folder in self.folders(path):
-            found += self.list(f"{path}/{folder}")
+            found += self.find(f"{path}/{folder}")
         return found
 
     def list_many(self, paths: Sequence[str]) -> list[Entry]:
@@ -189,7 +189,7 @@ class FsspecFiles:
     def folders(self, path: str) -> list[str]:
         return [os.path.basename(e["name"].rstrip("/")) for e in self._ls(path) if e["type"] == "directory"]
 
-    def list(self, path: str) -> list[Entry]:
+    def find(self, path: str) -> list[Entry]:
         self.fs.invalidate_cache()
         try:
             found = self.fs.find(self._full(path), detail=True)
@@ -202,9 +202,7 @@ class FsspecFiles:
     def list_many(self, paths: Sequence[str]) -> list[Entry]:
         found = [e for entries in self._in_parallel(self._ls, paths) for e in entries]
         return [
-            self._entry(e)
-            for e in found
-            if e["type"] == "file" and not e["name"].endswith(TEMPORARY_SUFFIX)
+            self._entry(e) for e in found if e["type"] == "file" and not e["name"].endswith(TEMPORARY_SUFFIX)
         ]
 
     def read(self, path: str) -> bytes:
@@ -323,12 +321,16 @@ def open_filesystem(
     except ImportError as error:
         extra = EXTRAS.get(protocol)
         install = f": pip install 'issuelake[{extra}]'" if extra else ""
-        raise UsageError(f"{protocol}:// needs a package that is not installed{install} ({error}).") from error
+        raise UsageError(
+            f"{protocol}:// needs a package that is not installed{install} ({error})."
+        ) from error
     except ValueError as error:
         known = ", ".join(sorted(fsspec.available_protocols()))
         raise UsageError(f"{protocol}:// is not a known storage ({error}); known are {known}.") from error
     except Exception as error:
-        raise StorageError(f"Could not open {without_secrets(url)}: {type(error).__name__}: {error}.") from error
+        raise StorageError(
+            f"Could not open {without_secrets(url)}: {type(error).__name__}: {error}."
+        ) from error
     return fs, path.rstrip("/")
 
 
@@ -353,7 +355,7 @@ def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
 def without_secrets(url: str) -> str:
     """`url` without user name, password, query and fragment."""
     parts = urlsplit(url)
-    if not parts.scheme or "@" not in parts.netloc and not parts.query and not parts.fragment:
+    if not parts.scheme or ("@" not in parts.netloc and not parts.query and not parts.fragment):
         return url
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 

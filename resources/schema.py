@@ -130,6 +130,13 @@ def json_schema() -> dict[str, Any]:
         "title": "issuelake run file",
         "type": "object",
         "properties": properties(RUNS)
-        | {"issues_list": {"type": "array", "items": issue, "default": [], "description": "every issue found"}},
+        | {
+            "issues_list": {
+                "type": "array",
+                "items": issue,
+                "default": [],
+                "description": "every issue found",
+            }
+        },
         "additionalProperties": True,
     }

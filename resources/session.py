@@ -55,7 +55,9 @@ def only_select(connection: duckdb.DuckDBPyConnection, query: str) -> str:
         raise QueryError(f"One statement at a time, please: this has {len(statements)}.")
     if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
         kind = statements[0].type.name
-        raise QueryError(f"Only SELECT (also WITH, FROM, DESCRIBE, EXPLAIN SELECT) is let through, not {kind}.")
+        raise QueryError(
+            f"Only SELECT (also WITH, FROM, DESCRIBE, EXPLAIN SELECT) is let through, not {kind}."
+        )
     return statements[0].query
 
 

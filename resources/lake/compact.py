@@ -79,7 +79,7 @@ def _compact(files: Files, before: list[DataFile], runs: int) -> bool:
     if len(before) != 1:
         return False
     [name] = files.paths([before[0].runs_path])
-    return pq.read_metadata(name).num_rows == runs
+    return bool(pq.read_metadata(name).num_rows == runs)
 
 
 def _sorted_files(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[bytes, bytes] | None:

@@ -80,7 +80,7 @@ class Index:
 
         With `fold`, one segment over exactly the files of `listing` takes the place of all others.
         """
-        segments = self._files.list(layout.INDEX)
+        segments = self._files.find(layout.INDEX)
         covered = {name for segment in self._segments() for name in footer(segment)}
         uncovered = [f for f in listing if _key(f) not in covered]
         if fold or len(segments) > SEGMENTS:
@@ -102,7 +102,7 @@ class Index:
         return path
 
     def _segments(self) -> list[pq.ParquetFile]:
-        paths = [e.path for e in self._files.list(layout.INDEX) if e.path.endswith(".parquet")]
+        paths = [e.path for e in self._files.find(layout.INDEX) if e.path.endswith(".parquet")]
         return [_open(name) for name in self._files.paths(paths)]
 
     def _rows(self, data_files: Sequence[DataFile]) -> list[pa.Table]:

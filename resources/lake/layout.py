@@ -66,7 +66,7 @@ def days(files: Files, first: date | None = None, last: date | None = None) -> l
 def data_files(files: Files, days: Sequence[date] | None = None, table: str = RUNS) -> list[DataFile]:
     """The files of `days` (of the whole lake: None), in the order of day and name."""
     if days is None or len(days) > _FEW_DAYS:
-        entries = files.list(table)
+        entries = files.find(table)
     else:
         entries = files.list_many([day_folder(table, day) for day in days])
     found = (_data_file(entry) for entry in entries)

@@ -8,9 +8,10 @@ batch was never committed is therefore harmless, and so is one that has been ove
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -73,14 +74,14 @@ def read_deletions(files: Files) -> dict[str, datetime]:
     return latest
 
 
-def _write(files: Files, folder: str, schema: pa.Schema, rows: list[tuple[object, ...]]) -> None:
+def _write(files: Files, folder: str, schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)]
     data = encode(pa.table(columns, schema))
     name = layout.content_name("\x1f".join(map(str, row)) for row in rows)
     files.publish(f"{folder}/{name}.parquet", data)
 
 
-def _rows(files: Files, folder: str) -> Iterable[dict[str, object]]:
-    paths = [e.path for e in files.list(folder) if e.path.endswith(".parquet")]
+def _rows(files: Files, folder: str) -> Iterable[dict[str, Any]]:
+    paths = [e.path for e in files.find(folder) if e.path.endswith(".parquet")]
     for name in files.paths(paths):
         yield from pq.ParquetFile(name).read().to_pylist()

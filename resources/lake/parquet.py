@@ -54,14 +54,12 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
     }
 
 
-def encode(table: pa.Table, metadata: dict[str, Any] | None = None) -> bytes:
+def encode(table: pa.Table, metadata: Any = None) -> bytes:
     """The table as one Parquet file; `metadata` goes into its footer as JSON under `issuelake`."""
     return encode_batches(table.schema, [table], metadata)
 
 
-def encode_batches(
-    schema: pa.Schema, tables: Iterable[pa.Table], metadata: dict[str, Any] | None = None
-) -> bytes:
+def encode_batches(schema: pa.Schema, tables: Iterable[pa.Table], metadata: Any = None) -> bytes:
     """The tables, one after the other, as one Parquet file."""
     if metadata is not None:
         schema = schema.with_metadata({"issuelake": json.dumps(metadata, sort_keys=True)})

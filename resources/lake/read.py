@@ -110,7 +110,9 @@ def _choose(
     dirty = {names[name] for name, all_of_it in losers if not all_of_it and name in names}
     if dirty:
         twins = zip(
-            files.paths([f.runs_path for f in dirty]), files.paths([f.issues_path for f in dirty]), strict=True
+            files.paths([f.runs_path for f in dirty]),
+            files.paths([f.issues_path for f in dirty]),
+            strict=True,
         )
         connection.execute("CREATE TEMP TABLE twins (runs VARCHAR, issues VARCHAR)")
         connection.executemany("INSERT INTO twins VALUES ($1, $2)", list(twins))
@@ -168,7 +170,8 @@ def _define(
 ) -> list[str]:
     """Create the view `table` over `data_files`; the local files that it reads."""
     columns = ", ".join(
-        "severity::severity AS severity" if c.name == "severity" else c.name for c in (*_TABLES[table], RUN_DATE)
+        "severity::severity AS severity" if c.name == "severity" else c.name
+        for c in (*_TABLES[table], RUN_DATE)
     )
     parts, opened = [], []
     for kind in ("clean", "dirty"):

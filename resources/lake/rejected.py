@@ -1,8 +1,8 @@
 """Rejected deliveries: kept byte for byte, with the place and the rule, until they are taken in.
 
-    rejected/<batch>/<id>-<name>        the bytes
-    rejected/<batch>/reasons.parquet    written after them
-    rejected/<batch>/taken-….parquet    ids that were taken in by a replay since
+rejected/<batch>/<id>-<name>        the bytes
+rejected/<batch>/reasons.parquet    written after them
+rejected/<batch>/taken-….parquet    ids that were taken in by a replay since
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def keep(files: Files, rejections: Sequence[Rejection]) -> None:
     if not rejections:
         return
     batch = layout.content_name(f"{_identity(r)}\x1f{r.reason}" for r in rejections)
-    while any("/taken-" in entry.path for entry in files.list(f"{layout.REJECTED}/{batch}")):
+    while any("/taken-" in entry.path for entry in files.find(f"{layout.REJECTED}/{batch}")):
         batch = layout.content_name([batch])  # taken in once, and now refused anew
     folder = f"{layout.REJECTED}/{batch}"
     now = datetime.now(UTC)
@@ -86,7 +86,10 @@ def waiting(files: Files) -> list[Rejected]:
     found: dict[str, Rejected] = {}
     for rows in _batches(files).values():
         for rejected in rows:
-            if rejected.rejected_id not in found or rejected.rejected_at > found[rejected.rejected_id].rejected_at:
+            if (
+                rejected.rejected_id not in found
+                or rejected.rejected_at > found[rejected.rejected_id].rejected_at
+            ):
                 found[rejected.rejected_id] = rejected
     return sorted(found.values(), key=lambda r: (r.rejected_at, r.source, r.position or 0))
 
@@ -114,7 +117,7 @@ def table(files: Files) -> pa.Table:
 
 def _batches(files: Files) -> dict[str, list[Rejected]]:
     """What is waiting, by folder."""
-    entries = [e.path for e in files.list(layout.REJECTED) if e.path.endswith(".parquet")]
+    entries = [e.path for e in files.find(layout.REJECTED) if e.path.endswith(".parquet")]
     reasons = [path for path in entries if path.endswith(f"/{_REASONS}")]
     notes = [path for path in entries if "/taken-" in path]
     taken: dict[str, set[str]] = {}

@@ -88,9 +88,7 @@ def _judge(
     result = Appended()
     in_batch: dict[str, tuple[int, str]] = {}
     verdicts: dict[int, _Verdict] = {}
-    ids_and_hashes = zip(
-        runs["validation_run_id"].to_pylist(), runs["content_hash"].to_pylist(), strict=True
-    )
+    ids_and_hashes = zip(runs["validation_run_id"].to_pylist(), runs["content_hash"].to_pylist(), strict=True)
     for row, (run_id, content_hash) in enumerate(ids_and_hashes):
         copies = known.get(run_id, ())
         latest = max(copies, default=None)
@@ -106,7 +104,8 @@ def _judge(
         if earlier_row is not None:
             del verdicts[earlier_row]
         in_batch[run_id] = row, content_hash
-        floor = max(filter(None, (latest and latest.stored_at, deleted_at)), default=None)
+        moments = [copy.stored_at for copy in copies] + ([deleted_at] if deleted_at else [])
+        floor = max(moments, default=None)
         verdicts[row] = _Verdict(
             max(now, floor + _TICK) if floor else now,
             f"{floor}{latest.batch_id if latest else ''}" if floor else "",
@@ -243,9 +242,7 @@ def _look_again(
         if not any(e.path == path for e in files.list_many([layout.day_folder(layout.ISSUES, day)])):
             files.publish(path, encode(issues), renew=True)
     seen = {(f.day, f.name) for f in before}
-    since = [
-        f for f in layout.data_files(files) if (f.day, f.name) not in seen and f.name != batch_id
-    ]
+    since = [f for f in layout.data_files(files) if (f.day, f.name) not in seen and f.name != batch_id]
     if not since:
         return
     ids = pa.concat_arrays([t["validation_run_id"].combine_chunks() for t, _ in by_day.values()])
