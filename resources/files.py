@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -366,10 +367,8 @@ def modified_at(info: dict[str, Any]) -> float:
         moment = info.get(key)
         if isinstance(moment, int | float):
             return float(moment)
-        if hasattr(moment, "timestamp"):
-            return float(moment.timestamp())
         if isinstance(moment, str):
-            from datetime import datetime
-
-            return datetime.fromisoformat(moment).timestamp()
+            moment = datetime.fromisoformat(moment)
+        if isinstance(moment, datetime):
+            return moment.timestamp()
     return 0.0

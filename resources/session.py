@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import tempfile
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files as package_files
@@ -11,6 +14,8 @@ from resources.errors import QueryError
 
 if TYPE_CHECKING:
     import duckdb
+
+_EXPLAIN = re.compile(r"\s*explain(\s+analyze)?\s", re.IGNORECASE)
 
 MEMORY_LIMIT = "512MB"
 """More than this and DuckDB spills to disk; the process as a whole stays under 1 GiB."""
@@ -23,6 +28,7 @@ def connect(memory_limit: str = MEMORY_LIMIT) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         config={
             "memory_limit": memory_limit,
+            "temp_directory": os.path.join(tempfile.gettempdir(), f"issuelake-duckdb-{os.getpid()}"),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
@@ -43,22 +49,22 @@ def only_select(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     """`query`, where it is one statement that only reads. Raises `QueryError`.
 
     The fence leaves some doors open (`ATTACH ':memory:'`, `CREATE TABLE`, `SET VARIABLE`, `COPY`
-    over a file of the lake); none of them is a SELECT.
+    over a file of the lake); none of them is a SELECT. EXPLAIN ANALYZE runs what it explains, so
+    what counts is the statement behind it.
     """
     import duckdb
 
+    explained = _EXPLAIN.sub("", query, count=1)
     try:
-        statements = connection.extract_statements(query)
+        statements = connection.extract_statements(explained)
     except duckdb.Error as error:
         raise QueryError(f"The SQL cannot be read: {error}") from error
     if len(statements) != 1:
-        raise QueryError(f"One statement at a time, please: this has {len(statements)}.")
-    if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+        raise QueryError(f"Give one SQL statement; this has {len(statements)}.")
+    if statements[0].type != duckdb.StatementType.SELECT:
         kind = statements[0].type.name
-        raise QueryError(
-            f"Only SELECT (also WITH, FROM, DESCRIBE, EXPLAIN SELECT) is let through, not {kind}."
-        )
-    return statements[0].query
+        raise QueryError(f"Only statements that read (SELECT, WITH, FROM, DESCRIBE) get through, not {kind}.")
+    return query
 
 
 def literal(text: str) -> str:

@@ -1,0 +1,243 @@
+"""Answers: the reading operations, each one document of the contract's shape.
+
+Timestamps in answers are RFC 3339 in UTC; `details`, `metadata` and `extra` are objects again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from assets import query as queries
+from assets.query import Query
+from resources.config import Storage
+from resources.errors import QueryError
+from resources.schema import ISSUES, RUN_FIELDS, RUNS, SEVERITY_COUNTS
+from resources.session import sql
+
+if TYPE_CHECKING:
+    import duckdb
+
+Answer = dict[str, Any]
+
+_JSON_COLUMNS = frozenset(c.name for c in (*RUNS, *ISSUES) if c.type == "json")
+_ISSUE_COLUMNS = tuple(c.name for c in ISSUES if c.name != "batch_id")
+_RUN_COLUMNS = tuple(c.name for c in RUNS)
+
+
+def answer(operation: str, storage: Storage, records: int, **parts: Any) -> Answer:
+    """An answer document: what was asked, of which storage, how many records, and `parts`."""
+    return {
+        "success": True,
+        "operation_result": {
+            "operation": operation,
+            "storage_backend_used": storage.backend,
+            "timestamp": _plain(datetime.now(UTC)),
+            "records_affected": records,
+        },
+        **parts,
+    }
+
+
+def issues(storage: Storage, query: Query, operation: str = "get_issues") -> Answer:
+    """The issues that `query` selects, newest run first.
+
+    `total_count` counts the issues of the runs that plugin, dates and run id select;
+    `filtered_count` those that pass every filter; `returned_count` is this page's.
+    """
+    compiled = queries.compile(query)
+
+    def work(connection: duckdb.DuckDBPyConnection) -> Answer:
+        total = _one(connection, "issues_of_runs", compiled.runs_parameters, where=compiled.runs_where)[0]
+        filtered = total
+        if compiled.selects_issues:
+            counting = f"SELECT count(*) FROM issues WHERE {compiled.issues_where}"
+            filtered = connection.execute(counting, compiled.issues_parameters).fetchall()[0][0]
+        rows = _rows(
+            connection,
+            "issues_page",
+            compiled.issues_parameters,
+            columns=_listed(_ISSUE_COLUMNS),
+            where=compiled.issues_where,
+            order=compiled.order,
+            limit=compiled.limit,
+            offset=compiled.offset,
+        )
+        return {
+            "issues": rows,
+            "total_count": total,
+            "filtered_count": filtered,
+            "returned_count": len(rows),
+            "limit": compiled.limit,
+            "offset": compiled.offset,
+        }
+
+    data = _reading(storage, work, compiled.first, compiled.last)
+    return answer(operation, storage, data["returned_count"], issues_data=data)
+
+
+def latest(storage: Storage, plugin: str | None = None) -> Answer:
+    """The newest run (of `plugin`) whole, as a run file would hold it, or null where there is none."""
+
+    def work(connection: duckdb.DuckDBPyConnection) -> Answer | None:
+        where, parameters = ("target_plugin = ?", [plugin]) if plugin is not None else ("true", [])
+        runs = _rows(connection, "newest_run", parameters, columns=_listed(_RUN_COLUMNS), where=where)
+        if not runs:
+            return None
+        run = runs[0]
+        found = _rows(
+            connection,
+            "issues_of_run",
+            [run["target_plugin"], run["validation_run_id"]],
+            columns=_listed(_ISSUE_COLUMNS),
+        )
+        return _run_document(run, found)
+
+    for first, last in _back_in_time(storage.lake.days()):
+        document = storage.lake.reading(work, first, last)
+        if document is not None:
+            return answer("get_latest_issues", storage, len(document["issues_list"]), issues_data=document)
+    return answer("get_latest_issues", storage, 0, issues_data=None)
+
+
+def summary(storage: Storage, query: Query) -> Answer:
+    """The figures of the newest run, and under `overall` those of everything that `query` selects."""
+    compiled = queries.compile(query)
+
+    def work(connection: duckdb.DuckDBPyConnection) -> Answer:
+        by_category = _rows(
+            connection, "issues_by_category", compiled.issues_parameters, where=compiled.issues_where
+        )
+        runs = _rows(connection, "runs_summary", compiled.runs_parameters, where=compiled.runs_where)[0]
+        counts = {column: runs[column] for column in SEVERITY_COUNTS}
+        if compiled.selects_issues:
+            counts = dict.fromkeys(SEVERITY_COUNTS, 0)
+            for row in by_category:
+                counts[f"{row['severity']}_issues"] += row["issues"]
+        return {"runs": runs["runs"], **_figures(counts, by_category, runs["average_score"])}
+
+    overall = _reading(storage, work, compiled.first, compiled.last)
+    newest = latest(storage, query.plugin_name)["issues_data"]
+    if newest is None:
+        figures = _figures(dict.fromkeys(SEVERITY_COUNTS, 0), [], None)
+    else:
+        rows = [{"category": i.get("category", "none"), "issues": 1} for i in newest["issues_list"]]
+        figures = _figures({c: newest[c] for c in SEVERITY_COUNTS}, rows, newest.get("pipeline_score"))
+    latest_run = None if newest is None else newest["validation_run_id"]
+    issue_summary = {
+        **figures,
+        "latest_validation_run": latest_run,
+        "overall": {**overall, "latest_validation_run": latest_run},
+    }
+    return answer("get_issue_summary", storage, overall["total_issues"], issue_summary=issue_summary)
+
+
+def history(storage: Storage, query: Query) -> Answer:
+    """A row per run, oldest first; of more runs than `limit` the newest, `offset` counted from the end."""
+    compiled = queries.compile(query)
+    if compiled.selects_issues:
+        raise QueryError(
+            "history is of whole runs: it takes plugin_name, run_id, date_from, date_to, limit, offset."
+        )
+    plugin = ("target_plugin = ?", [query.plugin_name]) if query.plugin_name is not None else ("true", [])
+
+    def work(connection: duckdb.DuckDBPyConnection) -> list[Answer]:
+        return _rows(
+            connection,
+            "history",
+            plugin[1] + compiled.runs_parameters,
+            plugin=plugin[0],
+            where=compiled.runs_where,
+            limit=compiled.limit,
+            offset=compiled.offset,
+        )
+
+    rows = storage.lake.reading(work, None, compiled.last)
+    return answer("get_issue_history", storage, len(rows), issues_data={"history": rows})
+
+
+def _reading(storage: Storage, work: Any, first: date | None, last: date | None) -> Any:
+    import duckdb
+
+    try:
+        return storage.lake.reading(work, first, last)
+    except (duckdb.ConversionException, duckdb.BinderException, duckdb.InvalidInputException) as error:
+        reason = str(error).splitlines()[0]
+        raise QueryError(f"where: cannot be evaluated: {reason}") from error
+
+
+def _back_in_time(days: Sequence[date]) -> Iterator[tuple[date, date]]:
+    """Spans of days from the newest back, each twice as many days as the one before."""
+    end, size = len(days), 1
+    while end > 0:
+        start = max(0, end - size)
+        yield days[start], days[end - 1]
+        end, size = start, size * 2
+
+
+def _run_document(run: Answer, found: list[Answer]) -> Answer:
+    """A run and its issues in the shape of a run file, unknown fields where they stood."""
+    own = {name: run[name] for name in run if name in RUN_FIELDS and run[name] is not None}
+    counts = {name: run[name] for name in SEVERITY_COUNTS}
+    listed = []
+    for issue in found:
+        fields = {c.name: issue[c.name] for c in ISSUES if c.run_file_field and issue[c.name] is not None}
+        listed.append({**fields, **(issue["extra"] or {}), "fingerprint": issue["fingerprint"]})
+    return {
+        **own,
+        **(run["extra"] or {}),
+        "source": run["source"],
+        "stored_at": run["stored_at"],
+        "total_issues": len(listed),
+        **counts,
+        "issues_list": listed,
+    }
+
+
+def _figures(counts: dict[str, int], by_category: list[Answer], score: float | None) -> Answer:
+    categories: dict[str, int] = {}
+    for row in by_category:
+        categories[row["category"]] = categories.get(row["category"], 0) + row["issues"]
+    ordered = sorted(categories.items(), key=lambda item: (-item[1], item[0]))
+    return {
+        "total_issues": sum(counts.values()),
+        **counts,
+        "issues_by_category": dict(ordered),
+        "average_score": score,
+    }
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+def _one(connection: duckdb.DuckDBPyConnection, name: str, parameters: list[Any], **parts: Any) -> Any:
+    return connection.execute(sql("assets", name).format(**parts), parameters).fetchall()[0]
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, name: str, parameters: list[Any], **parts: Any
+) -> list[Answer]:
+    """The rows of `assets/sql/<name>.sql` as documents."""
+    result = connection.execute(sql("assets", name).format(**parts), parameters)
+    columns = [column[0] for column in result.description]
+    return [
+        {name: _document(name, value) for name, value in zip(columns, row, strict=True)}
+        for row in result.fetchall()
+    ]
+
+
+def _document(column: str, value: Any) -> Any:
+    if column in _JSON_COLUMNS and value is not None:
+        return msgspec.json.decode(value)
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,171 @@
+"""The filters of the contract's `query`, checked, and compiled to SQL over the views of a lake.
+
+A query has two sides: what selects runs (plugin, dates, run id), which also says which days must
+be read at all, and what selects issues within them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+import msgspec
+
+from resources.errors import QueryError
+from resources.schema import ISSUES, RUN_DATE, SEVERITIES
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+NEWEST_FIRST = ('"timestamp" DESC', "validation_run_id", "issue_index")
+SORTABLE = frozenset(c.name for c in (*ISSUES, RUN_DATE)) - {"details", "extra"}
+
+
+class Query(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a caller may ask for; see `docs/query.md` for each key."""
+
+    severity: list[str] = []
+    category: list[str] = []
+    plugin_name: str | None = None
+    date_from: str | None = None
+    date_to: str | None = None
+    limit: int = DEFAULT_LIMIT
+    offset: int = 0
+    text: str | None = None
+    file_path: str | None = None
+    run_id: str | None = None
+    fingerprint: str | None = None
+    min_severity: str | None = None
+    sort: str | None = None
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A query as SQL: conditions with their parameters, the order, the days to read."""
+
+    first: date | None
+    last: date | None
+    runs_where: str
+    runs_parameters: list[Any]
+    issues_where: str
+    issues_parameters: list[Any]
+    order: str
+    limit: int
+    offset: int
+    selects_issues: bool
+    """False when every issue of the selected runs is asked for."""
+
+
+def parse(keys: dict[str, Any]) -> Query:
+    """A query document as a `Query`. Raises `QueryError`."""
+    try:
+        return msgspec.convert(keys, Query)
+    except msgspec.ValidationError as error:
+        known = ", ".join(Query.__struct_fields__)
+        raise QueryError(f"query: {error}; its keys are {known}.") from None
+
+
+def compile(query: Query) -> Compiled:
+    """Check `query` and turn it into SQL. Raises `QueryError`."""
+    if not 1 <= query.limit <= MAX_LIMIT:
+        raise QueryError(f"query.limit is {query.limit}, which is not from 1 to {MAX_LIMIT}.")
+    if query.offset < 0:
+        raise QueryError(f"query.offset is {query.offset}, which is less than 0.")
+    start, end = _moment("date_from", query.date_from, time.min), _moment("date_to", query.date_to, time.max)
+    runs = _Conditions()
+    runs.add("target_plugin = ?", query.plugin_name)
+    runs.add("validation_run_id = ?", query.run_id)
+    runs.add('"timestamp" >= ?', start)
+    runs.add('"timestamp" <= ?', end)
+    issues = _Conditions()
+    severities = _severities(query)
+    if severities is not None:
+        issues.add(f"severity IN ({_marks(severities)})", *severities)
+    if query.category:
+        issues.add(f"category IN ({_marks(query.category)})", *query.category)
+    issues.add("fingerprint = ?", query.fingerprint)
+    issues.add("file_path GLOB ?", query.file_path)
+    for word in (query.text or "").split():
+        issues.add(
+            "contains(lower(concat_ws(chr(10), description, recommendation, file_path)), lower(?))", word
+        )
+    if query.where is not None:
+        from assets.where import checked
+
+        issues.add(f"({checked(query.where)})")
+    return Compiled(
+        first=start.date() if start else None,
+        last=end.date() if end else None,
+        runs_where=runs.sql(),
+        runs_parameters=runs.parameters,
+        issues_where=_Conditions.joined(runs, issues),
+        issues_parameters=runs.parameters + issues.parameters,
+        order=", ".join(_order(query.sort)),
+        limit=query.limit,
+        offset=query.offset,
+        selects_issues=bool(issues.conditions),
+    )
+
+
+class _Conditions:
+    """Conditions that must all hold, and the values of their question marks."""
+
+    def __init__(self) -> None:
+        self.conditions: list[str] = []
+        self.parameters: list[Any] = []
+
+    def add(self, condition: str, *values: Any) -> None:
+        """Add `condition`, unless its one value is None: then nobody asked for it."""
+        if values != (None,):
+            self.conditions.append(condition)
+            self.parameters += values
+
+    def sql(self) -> str:
+        return " AND ".join(self.conditions) or "true"
+
+    @staticmethod
+    def joined(*parts: _Conditions) -> str:
+        return " AND ".join(part.sql() for part in parts)
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _severities(query: Query) -> list[str] | None:
+    """The severities that both `severity` and `min_severity` let through; None: all."""
+    for severity in [*query.severity, *filter(None, [query.min_severity])]:
+        if severity not in SEVERITIES:
+            raise QueryError(f"{severity!r} is not a severity; they are {', '.join(SEVERITIES)}.")
+    if not query.severity and query.min_severity is None:
+        return None
+    worst = SEVERITIES[: SEVERITIES.index(query.min_severity) + 1] if query.min_severity else SEVERITIES
+    return [s for s in worst if not query.severity or s in query.severity]
+
+
+def _moment(key: str, text: str | None, of_day: time) -> datetime | None:
+    """A day (its first or last moment) or an RFC 3339 date-time, as UTC."""
+    if text is None:
+        return None
+    try:
+        if len(text) == len("2025-08-29"):
+            return datetime.combine(date.fromisoformat(text), of_day, UTC)
+        moment = msgspec.convert(text, datetime)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, msgspec.ValidationError, OverflowError):
+        raise QueryError(f"query.{key} is {text!r}, which is neither YYYY-MM-DD nor a date-time.") from None
+
+
+def _order(sort: str | None) -> list[str]:
+    """What to order by; ends in what makes the order of any two issues certain, so pages are stable."""
+    order = []
+    for key in (sort or "").split(","):
+        name = key.strip().removeprefix("-")
+        if not name:
+            continue
+        if name not in SORTABLE:
+            raise QueryError(f"Cannot sort by {name!r}; one can by {', '.join(sorted(SORTABLE))}.")
+        order.append(f'"{name}" {"DESC" if key.strip().startswith("-") else "ASC"} NULLS LAST')
+    return [*order, *NEWEST_FIRST]

@@ -1,0 +1,112 @@
+"""SQL for analysts: the four views of a lake, on a fenced connection or on one of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from resources.errors import LimitExceeded, QueryError, StorageError
+from resources.lake import Lake
+from resources.lake.read import define_views
+from resources.session import connect, fence, only_select, sql
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+VIEWS = ("runs", "issues", "rejected", "daily_summary")
+DEFAULT_MAX_ROWS = 10_000
+DEFAULT_SECONDS = 60.0
+
+
+def views(lake: Lake) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with the views `runs`, `issues`, `rejected` and `daily_summary`.
+
+    The views show the lake as it is now. Close the connection when done.
+    """
+    connection = connect(memory_limit="80%")
+    try:
+        _define(connection, lake)
+    except Exception:
+        connection.close()
+        raise
+    return connection
+
+
+def select(
+    lake: Lake, query: str, max_rows: int = DEFAULT_MAX_ROWS, seconds: float = DEFAULT_SECONDS
+) -> pa.Table:
+    """The rows of one SELECT over the views, behind the fence, as an Arrow table.
+
+    Behind the fence there is no file but the lake's, no network, no writing, no attaching, no
+    extension and no setting. Raises `QueryError` for what is not let through or cannot be
+    answered, `LimitExceeded` past `max_rows` rows or `seconds` seconds.
+    """
+    import duckdb
+
+    with connect() as connection, _time_limit(connection, seconds) as timer:
+        try:
+            fence(connection, _define(connection, lake))
+            relation = connection.sql(only_select(connection, query))
+            if relation is None:
+                raise QueryError("The statement has no rows to show.")
+            table = relation.limit(max_rows + 1).to_arrow_table()
+        except duckdb.InterruptException:
+            raise LimitExceeded(f"The query took longer than {seconds:g} s; raise --max-seconds.") from None
+        except duckdb.IOException as error:
+            raise StorageError(f"Could not read {lake.url}: {error}") from error
+        except duckdb.Error as error:
+            if timer.expired:
+                raise LimitExceeded(
+                    f"The query took longer than {seconds:g} s; raise --max-seconds."
+                ) from None
+            raise QueryError(str(error)) from error
+    if table.num_rows > max_rows:
+        raise LimitExceeded(f"The query has more than {max_rows} rows; add a LIMIT or raise --max-rows.")
+    return table
+
+
+def _define(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[str]:
+    """Create the four views; the local files that they read."""
+    from resources.lake.rejected import table
+
+    opened = define_views(connection, lake.files)
+    waiting = table(lake.files)
+    connection.register("rejected_now", waiting)
+    connection.execute("CREATE TEMP TABLE rejected AS FROM rejected_now")
+    connection.unregister("rejected_now")
+    connection.execute(f"CREATE TEMP VIEW daily_summary AS {sql('assets', 'daily_summary')}")
+    return opened
+
+
+class _Timer:
+    """Interrupts a connection when its time is up."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, seconds: float) -> None:
+        self.expired = False
+        self._connection = connection
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def _expire(self) -> None:
+        self.expired = True
+        self._connection.interrupt()
+
+    def start(self) -> None:
+        self._timer.start()
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+        self._timer.join()
+
+
+@contextmanager
+def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[_Timer]:
+    timer = _Timer(connection, seconds)
+    timer.start()
+    try:
+        yield timer
+    finally:
+        timer.cancel()

@@ -1,0 +1,38 @@
+"""The commands, put together. Each module registers what belongs together."""
+
+from __future__ import annotations
+
+import typer
+
+from pipelines.cli import ingesting, reading, upkeep
+from pipelines.cli import sql as sql_command
+
+app = typer.Typer(
+    name="issuelake",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help=(
+        "Keeps every issue that validation runs ever found, and answers what is wrong now, what is new,"
+        " what got fixed.\n\n"
+        "Start with `issuelake ingest FOLDER`, then `issuelake summary`, `issuelake latest`,"
+        " `issuelake search TEXT` or `issuelake sql 'SELECT …'`."
+    ),
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage. The lake is the folder 'lake' unless told otherwise.",
+)
+
+INGEST, ASK, KEEP = "Take in", "Ask", "Look after"
+
+app.command("ingest", rich_help_panel=INGEST)(ingesting.ingest)
+app.command("latest", rich_help_panel=ASK)(reading.latest)
+app.command("issues", rich_help_panel=ASK)(reading.issues)
+app.command("search", rich_help_panel=ASK)(reading.search)
+app.command("summary", rich_help_panel=ASK)(reading.summary)
+app.command("history", rich_help_panel=ASK)(reading.history)
+app.command("sql", rich_help_panel=ASK)(sql_command.sql)
+app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
+app.command("compact", rich_help_panel=KEEP)(upkeep.compact)
+app.command("health", rich_help_panel=KEEP)(upkeep.health)
+app.command("schema", rich_help_panel=KEEP)(upkeep.schema)
+app.command("version", rich_help_panel=KEEP)(upkeep.version)
