@@ -16,6 +16,12 @@ from resources.schema import SEVERITIES, SEVERITY_COUNTS
 STYLES = dict(zip(SEVERITIES, ("bold white on red", "red", "yellow", "cyan"), strict=True))
 TITLES = dict(zip(SEVERITY_COUNTS, (s.capitalize() for s in SEVERITIES), strict=True))
 
+Heading = str | tuple[str, dict[str, Any]]
+"""A column's title, and how rich lays it out."""
+
+RIGHT: dict[str, Any] = {"justify": "right"}
+ONE_LINE: dict[str, Any] = {"no_wrap": True}
+
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "�") | {
     ord("\n"): " ",
     ord("\t"): " ",
