@@ -19,7 +19,7 @@ app = typer.Typer(
         "Start with `issuelake ingest FOLDER`, then `issuelake summary`, `issuelake latest`,"
         " `issuelake search TEXT` or `issuelake sql 'SELECT …'`."
     ),
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage. The lake is the folder 'lake' unless told otherwise.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage.",
 )
 
 INGEST, ASK, KEEP = "Take in", "Ask", "Look after"

@@ -154,7 +154,7 @@ def summary(
         return
     newest, overall = answer["issue_summary"], answer["issue_summary"]["overall"]
     run = newest["latest_validation_run"]
-    columns = [
+    columns: list[Heading] = [
         "",
         ("Newest run", RIGHT),
         (f"All {overall['runs']} runs", RIGHT),
