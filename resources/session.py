@@ -11,6 +11,7 @@ from importlib.resources import files as package_files
 from typing import TYPE_CHECKING
 
 from resources.errors import QueryError
+from resources.schema import SEVERITIES
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,7 +23,10 @@ MEMORY_LIMIT = "512MB"
 
 
 def connect(memory_limit: str = MEMORY_LIMIT) -> duckdb.DuckDBPyConnection:
-    """An in-memory connection in UTC that never downloads or loads an extension by itself."""
+    """A database of its own, in memory, in UTC; it never downloads or loads an extension.
+
+    It knows the type `severity`, an ENUM in the order of `schema.SEVERITIES`.
+    """
     import duckdb
 
     connection = duckdb.connect(
@@ -33,8 +37,22 @@ def connect(memory_limit: str = MEMORY_LIMIT) -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": False,
         }
     )
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    connection.execute(f"CREATE TYPE severity AS ENUM ({', '.join(map(literal, SEVERITIES))})")
     return connection
+
+
+def cursor() -> duckdb.DuckDBPyConnection:
+    """A connection to this process's shared database: its own temporary views, tables and variables.
+
+    Opening a database takes 20 to 30 ms, a connection to an open one 10 µs.
+    """
+    return _shared(os.getpid()).cursor()
+
+
+@cache
+def _shared(process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG001  (a forked child opens its own)
+    return connect()
 
 
 def fence(connection: duckdb.DuckDBPyConnection, paths: Iterable[str]) -> None:
