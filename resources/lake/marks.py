@@ -8,28 +8,23 @@ batch was never committed is therefore harmless, and so is one that has been ove
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from resources.files import Files
 from resources.lake import layout
-from resources.lake.parquet import encode
+from resources.schema import Column, arrow_schema
 
-_TIMESTAMP = pa.timestamp("us", tz="UTC")
-_DELETIONS = pa.schema(
-    [pa.field("validation_run_id", pa.string(), False), pa.field("deleted_at", _TIMESTAMP, False)]
+_DELETIONS = (
+    Column("validation_run_id", "string", False, "the run that was deleted"),
+    Column("deleted_at", "timestamp", False, "copies stored up to this moment are hidden"),
 )
-_HINTS = pa.schema(
-    [
-        pa.field("validation_run_id", pa.string(), False),
-        pa.field("run_date", pa.date32(), False),
-        pa.field("other_date", pa.date32(), False),
-    ]
+_HINTS = (
+    Column("validation_run_id", "string", False, "a run with copies on several days"),
+    Column("run_date", "date", False, "whoever reads this day"),
+    Column("other_date", "date", False, "must look at this one too"),
 )
 
 
@@ -50,11 +45,10 @@ def write_hints(files: Files, hints: Iterable[Hint]) -> None:
         _write(files, layout.REPLACED, _HINTS, rows)
 
 
-def write_deletions(files: Files, run_ids: Iterable[str], moment: datetime) -> None:
-    """Hide every copy of `run_ids` stored up to `moment` (UTC) from the next read on."""
-    rows = [(run_id, moment) for run_id in sorted(set(run_ids))]
-    if rows:
-        _write(files, layout.DELETED, _DELETIONS, rows)
+def write_deletions(files: Files, moments: Mapping[str, datetime]) -> None:
+    """Hide every copy of the runs stored up to their moments (UTC) from the next read on."""
+    if moments:
+        _write(files, layout.DELETED, _DELETIONS, sorted(moments.items()))
 
 
 def read_hints(files: Files) -> list[Hint]:
@@ -74,14 +68,22 @@ def read_deletions(files: Files) -> dict[str, datetime]:
     return latest
 
 
-def _write(files: Files, folder: str, schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> None:
+def _write(files: Files, folder: str, schema: tuple[Column, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+    import pyarrow as pa
+
+    from resources.lake.parquet import encode
+
     columns = [list(column) for column in zip(*rows, strict=True)]
-    data = encode(pa.table(columns, schema))
+    data = encode(pa.table(columns, arrow_schema(schema)))
     name = layout.content_name("\x1f".join(map(str, row)) for row in rows)
     files.publish(f"{folder}/{name}.parquet", data)
 
 
 def _rows(files: Files, folder: str) -> Iterable[dict[str, Any]]:
     paths = [e.path for e in files.find(folder) if e.path.endswith(".parquet")]
+    if not paths:  # as nearly always, and then a reader need not load pyarrow
+        return
+    import pyarrow.parquet as pq
+
     for name in files.paths(paths):
         yield from pq.ParquetFile(name).read().to_pylist()
