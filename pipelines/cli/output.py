@@ -57,7 +57,12 @@ def severity(name: str) -> Text:
 def table(title: str, columns: Sequence[Heading], rows: Iterable[Sequence[Any]]) -> Table:
     """A table; cells that are not `Text` are made safe."""
     grid = Table(
-        title=Text(safe(title)), title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+        title=Text(safe(title)),
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
     )
     for column in columns:
         name, options = column if isinstance(column, tuple) else (column, {})

@@ -1,0 +1,94 @@
+"""`make demo`: the main job over the example runs, in process, and what one can ask afterwards.
+
+The runs are dropped into the inbox (`inbox/`), the Dagster assets take them into the lake
+(`lake/`) and sum the days up; then the public commands show what there is. `make dev` opens the
+Dagster UI over the same lake and the same instance.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+EXAMPLES = Path(__file__).parent
+CHECKOUT = EXAMPLES.parent
+SUMMARISED_DAYS = 12
+"""The newest days are summed up here; the rest is left for the automation, which `make dev` runs."""
+
+SQL = """
+SELECT details->>'rule' AS rule, any_value(category) AS category, count(DISTINCT target_plugin) AS plugins,
+       count(*) AS issues
+FROM issues WHERE severity <= 'high'::severity GROUP BY rule ORDER BY issues DESC LIMIT 8
+"""
+
+out = Console(highlight=False)
+
+
+def main() -> None:
+    """Run the demo; a failing step ends it with that step's exit code."""
+    os.chdir(CHECKOUT)
+    os.environ.setdefault("DAGSTER_HOME", str(CHECKOUT))
+    started = time.monotonic()
+    Path("inbox").mkdir(exist_ok=True)
+    for folder in ("runs", "broken"):
+        for path in sorted((EXAMPLES / folder).iterdir()):
+            shutil.copy(path, "inbox")
+    say("Materialising the Dagster assets over examples/runs and examples/broken")
+    materialise()
+    show("summary", "Everything in the lake, and the newest run", "summary")
+    show("latest", "The newest run of requests, the worst first", "latest", "--plugin", "requests")
+    show("history", "How requests did, run after run", "history", "--plugin", "requests")
+    show("rejected", "What was rejected, and why", "rejected", "list")
+    show(
+        "sql", "One question in SQL: which rules are behind the critical and high issues?", "sql", SQL.strip()
+    )
+    out.print(f"\nDone in {time.monotonic() - started:.0f} s. The lake is in [bold]lake/[/bold].")
+    out.print("Open the Dagster UI with [bold green]make dev[/bold green], then http://127.0.0.1:3000")
+
+
+def materialise() -> None:
+    """The inbox into the lake, then the summaries of the newest days."""
+    from dagster import DagsterInstance, materialize
+
+    from pipelines.definitions import defs
+    from resources.dagster_resources import LakeResource
+
+    resources = defs.resources or {}
+    by_key = {
+        key.to_user_string(): asset for asset in defs.assets or () for key in getattr(asset, "keys", ())
+    }
+    lake = resources["lake"]
+    assert isinstance(lake, LakeResource)
+    Path(".dagster").mkdir(exist_ok=True)
+    with DagsterInstance.get() as instance:
+        materialize([by_key["batches"]], resources=resources, instance=instance)
+        days = [day.isoformat() for day in lake.open().days()[-SUMMARISED_DAYS:]]
+        for number, day in enumerate(days, 1):
+            out.print(f"  daily_summary {day}  ({number} of {len(days)})", end="\r")
+            materialize([by_key["daily_summary"]], resources=resources, instance=instance, partition_key=day)
+    out.print(f"  batches, runs, issues; daily_summary of {len(days)} days".ljust(60))
+
+
+def show(name: str, title: str, *words: str) -> None:
+    """Run a command of the public command line, as a user would."""
+    say(title)
+    shown = f'sql "{words[1]}"' if name == "sql" else " ".join(words)
+    out.print(f"$ issuelake {shown}", style="dim", markup=False)
+    colour = {"FORCE_COLOR": "1"} if out.is_terminal else {}
+    command = [sys.executable, "-c", "from pipelines.cli import main; main()", *words]
+    subprocess.run(command, check=True, env=os.environ | colour)
+
+
+def say(text: str) -> None:
+    """A headline."""
+    out.print(f"\n[bold cyan]▌[/bold cyan] [bold]{text}[/bold]")
+
+
+if __name__ == "__main__":
+    main()
