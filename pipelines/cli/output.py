@@ -88,11 +88,18 @@ def issue_table(title: str, issues: Sequence[dict[str, Any]], with_run: bool = T
         row = [
             severity(issue["severity"]),
             issue.get("category"),
-            issue.get("file_path"),
+            _place(issue),
             issue["description"],
         ]
         rows.append([issue["timestamp"][:10], issue["target_plugin"], *row] if with_run else row)
     return table(title, columns, rows)
+
+
+def _place(issue: dict[str, Any]) -> str:
+    """The file, and the line where the details give one."""
+    line = (issue.get("details") or {}).get("line")
+    path = issue.get("file_path") or ""
+    return f"{path}:{line}" if path and isinstance(line, int) else path
 
 
 def counts_line(counts: dict[str, Any]) -> Text:

@@ -25,7 +25,7 @@ from pipelines.cli.output import (
 )
 from resources.schema import SEVERITIES
 
-_LATEST_SHOWN = 20
+_LATEST_SHOWN = 12
 
 
 def latest(
