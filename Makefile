@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo dev test check bench clean
+.PHONY: help demo dev docs test check bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,8 +18,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## the main job, on real run files
 	$(BIN)/python -m examples.demo
 
+docs: $(STAMP) ## the parts of docs/ that come from the code
+	$(BIN)/python -m docs.generate
+
 dev: $(STAMP) ## the Dagster UI over the same definitions
-	mkdir -p .dagster
 	DAGSTER_HOME=$(CURDIR) $(BIN)/dagster dev
 
 test: check ## everything that must pass
@@ -30,9 +32,11 @@ check: $(STAMP) ## lint, format, types, layers, definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	DAGSTER_HOME= $(BIN)/dagster definitions validate --module-name pipelines.definitions
+	$(BIN)/dagster definitions validate --module-name pipelines.definitions
+	$(BIN)/python -m docs.generate --check
 
 bench: $(STAMP) ## speed against the named peers; see benchmarks/RESULTS.md
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks
 
 clean: ## remove what the other targets made

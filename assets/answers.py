@@ -15,6 +15,7 @@ from assets import query as queries
 from assets.query import Query
 from resources.config import Storage
 from resources.errors import QueryError
+from resources.lake import layout
 from resources.schema import ISSUES, RUN_FIELDS, RUNS, SEVERITY_COUNTS
 from resources.session import sql
 
@@ -81,23 +82,25 @@ def issues(storage: Storage, query: Query, operation: str = "get_issues") -> Ans
 
 def latest(storage: Storage, plugin: str | None = None) -> Answer:
     """The newest run (of `plugin`) whole, as a run file would hold it, or null where there is none."""
+    where, parameters = ("target_plugin = ?", [plugin]) if plugin is not None else ("true", [])
 
-    def work(connection: duckdb.DuckDBPyConnection) -> Answer | None:
-        where, parameters = ("target_plugin = ?", [plugin]) if plugin is not None else ("true", [])
+    def newest_day(connection: duckdb.DuckDBPyConnection) -> date | None:
+        day: date | None = _one(connection, "newest_day", parameters, where=where)[0]
+        return day
+
+    def newest_run(connection: duckdb.DuckDBPyConnection) -> Answer | None:
         runs = _rows(connection, "newest_run", parameters, columns=_listed(_RUN_COLUMNS), where=where)
         if not runs:
             return None
-        run = runs[0]
-        found = _rows(
-            connection,
-            "issues_of_run",
-            [run["target_plugin"], run["validation_run_id"]],
-            columns=_listed(_ISSUE_COLUMNS),
+        whose = [runs[0]["target_plugin"], runs[0]["validation_run_id"]]
+        return _run_document(
+            runs[0], _rows(connection, "issues_of_run", whose, columns=_listed(_ISSUE_COLUMNS))
         )
-        return _run_document(run, found)
 
     for first, last in _back_in_time(storage.lake.days()):
-        document = storage.lake.reading(work, first, last)
+        # Only the day that has the run is opened for its issues.
+        day = last if first == last else storage.lake.reading(newest_day, first, last, (layout.RUNS,))
+        document = storage.lake.reading(newest_run, day, day) if day else None
         if document is not None:
             return answer("get_latest_issues", storage, len(document["issues_list"]), issues_data=document)
     return answer("get_latest_issues", storage, 0, issues_data=None)
