@@ -196,7 +196,9 @@ def _read_local(path: str) -> bytes:
 def _read_remote(fs: fsspec.AbstractFileSystem, paths: list[str]) -> list[bytes]:
     try:
         if fs.async_impl:
-            contents = fs.cat(paths, batch_size=FETCHES_IN_FLIGHT)
+            # s3fs asks for an object's size before it fetches it in parts; these are not worth parts.
+            whole = {"max_concurrency": 1} if "s3" in fs.protocol else {}
+            contents = fs.cat(paths, batch_size=FETCHES_IN_FLIGHT, **whole)
             return [contents[path] for path in paths] if isinstance(contents, dict) else [contents]
         with ThreadPoolExecutor(FETCHES_IN_FLIGHT // 8) as pool:
             return list(pool.map(fs.cat_file, paths))
