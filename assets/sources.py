@@ -92,7 +92,7 @@ def _walk(folder: str, skip: str | None) -> Iterator[RunFile]:
         if entry.is_dir():
             if skip is None or os.path.realpath(entry.path) != skip:
                 yield from _walk(entry.path, skip)
-        elif entry.name.lower().endswith(RUN_FILE_SUFFIXES):
+        elif entry.is_file() and entry.name.lower().endswith(RUN_FILE_SUFFIXES):
             stat = entry.stat()
             yield RunFile(entry.path, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))
 

@@ -1,0 +1,138 @@
+"""What the days of a lake hold: which rows, and whether the two tables agree about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from resources.lake import Lake, layout
+from resources.session import sql
+
+if TYPE_CHECKING:
+    import duckdb
+
+T = TypeVar("T")
+
+_ONE_BY_ONE = 16
+"""So many days are read each for itself; more in one go, from the first to the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayVersion:
+    """The rows of one day. `issues` is what the runs count, not what the other table holds."""
+
+    day: date
+    version: str
+    """32 hex digits (or `empty`); the same for the same rows, however many files they lie in."""
+    runs: int
+    issues: int
+
+    @classmethod
+    def empty(cls, day: date) -> DayVersion:
+        """A day without runs."""
+        return cls(day, "empty", 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A run whose four counts (critical, high, medium, low) are not those of its issues."""
+
+    day: date
+    run_id: str
+    counted: list[int] | None
+    """None where there are issues and no run."""
+    found: list[int]
+
+    def __str__(self) -> str:
+        counted = "there is no run" if self.counted is None else f"the run counts {_numbers(self.counted)}"
+        return f"{self.day} {self.run_id}: {counted}, its issues are {_numbers(self.found)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CountedTwice:
+    """A day that has more runs when it is read alone than in a read of the whole lake."""
+
+    day: date
+    alone: int
+    in_whole: int
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.alone} runs when read alone, {self.in_whole} in the whole lake"
+
+
+def versions(lake: Lake, days: Collection[date]) -> list[DayVersion]:
+    """What `days` hold, oldest first; empty days are left out. Raises `StorageError`."""
+    return _of_days(lake, versions_seen, days, (layout.RUNS,))
+
+
+def versions_seen(connection: duckdb.DuckDBPyConnection, days: Collection[date]) -> list[DayVersion]:
+    """What `days` hold, as the view `runs` of `connection` shows them."""
+    return [DayVersion(*row) for row in _rows(connection, "day_versions", days)]
+
+
+def disagreements(lake: Lake, days: Collection[date]) -> list[Disagreement]:
+    """The runs of `days` whose counts are not those of their issues. Raises `StorageError`."""
+    return _of_days(lake, disagreements_seen, days, (layout.RUNS, layout.ISSUES))
+
+
+def disagreements_seen(connection: duckdb.DuckDBPyConnection, days: Collection[date]) -> list[Disagreement]:
+    """The runs of `days` that disagree, as the two views of `connection` show them."""
+    return [Disagreement(*row) for row in _rows(connection, "counts_disagree", days)]
+
+
+def counted_twice(lake: Lake, days: Collection[date]) -> list[CountedTwice]:
+    """Those of `days` on which a run counts that also counts on another day.
+
+    One read never counts a run twice. Two reads of two days do when the newer copy lies on the
+    other day and nothing on this one says so. Raises `StorageError`.
+    """
+
+    def count(connection: duckdb.DuckDBPyConnection) -> dict[date, int]:
+        return dict(_rows(connection, "runs_by_day", days))
+
+    whole = lake.reading(count, tables=(layout.RUNS,)) if days else {}
+    found = []
+    for day in sorted(days):
+        alone = lake.reading(count, day, day, (layout.RUNS,)).get(day, 0)
+        if alone > whole.get(day, 0):
+            found.append(CountedTwice(day, alone, whole.get(day, 0)))
+    return found
+
+
+def stored(lake: Lake, days: Sequence[date], table: str) -> dict[date, tuple[int, int]]:
+    """How many files of `table`, and how many bytes, each of `days` has. Raises `StorageError`."""
+    totals = dict.fromkeys(days, (0, 0))
+    for file in layout.data_files(lake.files, days, table):
+        count, size = totals[file.day]
+        totals[file.day] = count + 1, size + file.size
+    return totals
+
+
+def _of_days(
+    lake: Lake,
+    seen: Callable[[duckdb.DuckDBPyConnection, Collection[date]], list[T]],
+    days: Collection[date],
+    tables: Sequence[str],
+) -> list[T]:
+    """What `seen` answers about `days`, few read each for itself, many in one go."""
+    ordered = sorted(days)
+    if len(ordered) > _ONE_BY_ONE:
+        return lake.reading(_on(seen, ordered), ordered[0], ordered[-1], tables)
+    return [answer for day in ordered for answer in lake.reading(_on(seen, [day]), day, day, tables)]
+
+
+def _on(
+    seen: Callable[[duckdb.DuckDBPyConnection, Collection[date]], list[T]], days: Collection[date]
+) -> Callable[[duckdb.DuckDBPyConnection], list[T]]:
+    return lambda connection: seen(connection, days)
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, query: str, days: Collection[date]) -> list[tuple[Any, ...]]:
+    """The rows of `sql/<query>.sql` over `days`."""
+    return connection.execute(sql("assets", query), [sorted(days)]).fetchall()
+
+
+def _numbers(counts: list[int]) -> str:
+    return "/".join(map(str, counts))

@@ -1,0 +1,3 @@
+-- The first fingerprint of each identity, in the order of `identities` (identity).
+SELECT md5(identity) AS digest
+FROM identities

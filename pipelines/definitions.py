@@ -1,0 +1,39 @@
+"""Everything Dagster loads: `dagster dev` in a checkout, or `-m pipelines.definitions` anywhere."""
+
+from __future__ import annotations
+
+import os
+
+from dagster import Definitions, EnvVar, in_process_executor
+
+from assets.definitions.batches import batches, inbox_asset
+from assets.definitions.summary import daily_summary
+from assets.definitions.tables import compact_day, counts_agree, no_run_twice
+from pipelines.jobs import catch_up, ingest_inbox, maintenance
+from pipelines.schedules import hourly_catch_up, nightly_maintenance
+from pipelines.sensors import automation, inbox_sensor
+from resources.dagster_resources import LakeResource
+
+
+def _from_environment(name: str, default: str) -> str:
+    """The variable `name`, read when the resource is opened and never shown, or else `default`."""
+    return EnvVar(name) if os.environ.get(name) else default
+
+
+defs = Definitions(
+    assets=[inbox_asset, batches, compact_day, daily_summary],
+    asset_checks=[counts_agree, no_run_twice],
+    jobs=[ingest_inbox, catch_up, maintenance],
+    schedules=[hourly_catch_up, nightly_maintenance],
+    sensors=[inbox_sensor, automation],
+    resources={
+        "lake": LakeResource(
+            storage=_from_environment("ISSUELAKE_STORAGE", ""),
+            storage_options=_from_environment("ISSUELAKE_STORAGE_OPTIONS", "{}"),
+            inbox=_from_environment("ISSUELAKE_INBOX", "inbox"),
+            inbox_options=_from_environment("ISSUELAKE_INBOX_OPTIONS", "{}"),
+        )
+    },
+    # Steps are short, and a process for each would take longer than the step.
+    executor=in_process_executor,
+)

@@ -1,0 +1,21 @@
+"""What runs by the clock (UTC), on from the start."""
+
+from dagster import DefaultScheduleStatus, ScheduleDefinition
+
+from pipelines.jobs import catch_up, maintenance
+
+hourly_catch_up = ScheduleDefinition(
+    name="hourly_catch_up",
+    job=catch_up,
+    cron_schedule="5 * * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Brings the daily summaries up to date with what was stored outside of Dagster.",
+)
+
+nightly_maintenance = ScheduleDefinition(
+    name="nightly_maintenance",
+    job=maintenance,
+    cron_schedule="30 2 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Compacts the lake.",
+)
