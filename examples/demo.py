@@ -18,8 +18,8 @@ from rich.console import Console
 
 EXAMPLES = Path(__file__).parent
 CHECKOUT = EXAMPLES.parent
-SUMMARISED_DAYS = 12
-"""The newest days are summed up here; the rest is left for the automation, which `make dev` runs."""
+NEWEST_DAYS = 3
+"""So many days are also compacted and summed up one by one, as the automation would."""
 
 SQL = """
 SELECT details->>'rule' AS rule, any_value(category) AS category, count(DISTINCT target_plugin) AS plugins,
@@ -53,8 +53,8 @@ def main() -> None:
 
 
 def materialise() -> None:
-    """The inbox into the lake, then the summaries of the newest days."""
-    from dagster import DagsterInstance, materialize
+    """Everything in the inbox into the lake; then the newest days, compacted and summed up."""
+    from dagster import AssetsDefinition, DagsterInstance, materialize
 
     from pipelines.definitions import defs
     from resources.dagster_resources import LakeResource
@@ -67,12 +67,21 @@ def materialise() -> None:
     assert isinstance(lake, LakeResource)
     Path(".dagster").mkdir(exist_ok=True)
     with DagsterInstance.get() as instance:
-        materialize([by_key["batches"]], resources=resources, instance=instance)
-        days = [day.isoformat() for day in lake.open().days()[-SUMMARISED_DAYS:]]
-        for number, day in enumerate(days, 1):
-            out.print(f"  daily_summary {day}  ({number} of {len(days)})", end="\r")
-            materialize([by_key["daily_summary"]], resources=resources, instance=instance, partition_key=day)
-    out.print(f"  batches, runs, issues; daily_summary of {len(days)} days".ljust(60))
+
+        def make(name: str, day: str | None = None) -> None:
+            out.print(f"  {name} {day or ''}")
+            materialize(
+                [by_key[name]],
+                resources=resources,
+                instance=instance,
+                partition_key=day,
+                run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
+            )
+
+        make("batches")
+        for day in lake.open().days()[-NEWEST_DAYS:]:
+            make("runs", day.isoformat())
+            make("daily_summary", day.isoformat())
 
 
 def show(name: str, title: str, *words: str) -> None:
