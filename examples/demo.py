@@ -60,9 +60,8 @@ def materialise() -> None:
     from resources.dagster_resources import LakeResource
 
     resources = defs.resources or {}
-    by_key = {
-        key.to_user_string(): asset for asset in defs.assets or () for key in getattr(asset, "keys", ())
-    }
+    made = [asset for asset in defs.assets or () if isinstance(asset, AssetsDefinition)]
+    by_key = {key.to_user_string(): asset for asset in made for key in asset.keys}
     lake = resources["lake"]
     assert isinstance(lake, LakeResource)
     Path(".dagster").mkdir(exist_ok=True)
