@@ -8,11 +8,16 @@ that needs care: a reader must see a file whole or not at all.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -25,7 +30,15 @@ if TYPE_CHECKING:
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
 """Protocols whose put is atomic and can refuse to overwrite; the others publish by renaming."""
 
+ONE_AT_A_TIME = {"sftp": None, "ssh": None, "ftp": None, "memory": threading.RLock()}
+"""Protocols whose fsspec filesystem mixes up the answers to calls from several threads, and the lock
+that all its instances share, if they share anything: paramiko and ftplib have one connection each,
+and everyone who opens a file in memory gets the same file object."""
+
 PARALLEL_CALLS = 32
+CONNECTIONS = 128
+"""So many requests can be under way at a time where a driver keeps a pool of connections."""
+
 TEMPORARY_SUFFIX = ".part"
 """Never ends in `.parquet`, so no reader, ours or another engine's, takes it for data."""
 
@@ -70,6 +83,9 @@ class Files(Protocol):
     def remove(self, path: str) -> None:
         """Remove a file; one that is gone already is no error."""
 
+    def sweep(self, before: float) -> None:
+        """Remove what killed writers left half written and nobody has touched since `before`."""
+
     def paths(self, paths: Sequence[str]) -> list[str]:
         """Local file names that hold the files, fetched side by side where they are elsewhere."""
 
@@ -97,19 +113,16 @@ class LocalFiles:
         return found
 
     def list_many(self, paths: Sequence[str]) -> list[Entry]:
-        found = []
+        found: list[Entry | None] = []
         for path in paths:
             try:
                 with os.scandir(self._full(path)) as entries:
-                    for e in entries:
-                        if not e.is_dir() and not e.name.endswith(TEMPORARY_SUFFIX):
-                            stat = e.stat()
-                            found.append(Entry(f"{path}/{e.name}", stat.st_size, stat.st_mtime))
+                    found += [self._entry(path, e) for e in entries if not e.name.endswith(TEMPORARY_SUFFIX)]
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise self._failed("list", path, error) from error
-        return found
+        return [entry for entry in found if entry is not None]
 
     def read(self, path: str) -> bytes:
         try:
@@ -138,14 +151,30 @@ class LocalFiles:
         except OSError as error:
             raise self._failed("remove", path, error) from error
 
+    def sweep(self, before: float) -> None:
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                if name.endswith(TEMPORARY_SUFFIX):
+                    with suppress(FileNotFoundError):
+                        if os.stat(f"{folder}/{name}").st_mtime < before:
+                            os.unlink(f"{folder}/{name}")
+
     def paths(self, paths: Sequence[str]) -> list[str]:
         return [self._full(path) for path in paths]
+
+    def _entry(self, folder: str, e: os.DirEntry[str]) -> Entry | None:
+        try:
+            stat = None if e.is_dir() else e.stat()
+        except FileNotFoundError:  # removed since the folder was read; the others in it still count
+            return None
+        return stat and Entry(f"{folder}/{e.name}", stat.st_size, stat.st_mtime)
 
     def _write_beside(self, target: str, data: bytes) -> str:
         """Write and sync `data` in a new file in the folder of `target`; its name."""
         folder = os.path.dirname(target)
-        os.makedirs(folder, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(TEMPORARY_SUFFIX, ".", folder)
+        _make_folders(folder)
+        temporary = f"{folder}/.{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with open(handle, "wb") as file:
                 file.write(data)
@@ -157,13 +186,12 @@ class LocalFiles:
         return temporary
 
     def _rename(self, temporary: str, target: str) -> None:
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.rename(temporary, target)
-        folder = os.open(os.path.dirname(target), os.O_RDONLY)
         try:
-            os.fsync(folder)  # the name, too, must survive a crash of the machine
-        finally:
-            os.close(folder)
+            os.rename(temporary, target)
+        except OSError:
+            os.unlink(temporary)
+            raise
+        _sync_folder(os.path.dirname(target))
 
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root
@@ -172,10 +200,22 @@ class LocalFiles:
         return StorageError(f"Could not {verb} {path or '.'} in {self.url}: {error.strerror or error}.")
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _make_folders(folder: str) -> None:
+    """Make `folder` and those above it; their names, too, must survive a crash of the machine."""
+    if not os.path.isdir(folder):
+        parent = os.path.dirname(folder)
+        _make_folders(parent)
+        os.makedirs(folder, exist_ok=True)
+        _sync_folder(parent)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the names in `folder` survive a crash of the machine."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class FsspecFiles:
@@ -185,12 +225,15 @@ class FsspecFiles:
         self.url = without_secrets(url)
         self.fs, self.root = open_filesystem(url, storage_options)
         self._atomic_put = bool(OBJECT_STORES & set(_protocols(self.fs)))
-        self._fetched = tempfile.TemporaryDirectory(prefix="issuelake-")
+        self._fetched = tempfile.mkdtemp(prefix="issuelake-")
+        weakref.finalize(self, shutil.rmtree, self._fetched, ignore_errors=True)
 
     def folders(self, path: str) -> list[str]:
         return [os.path.basename(e["name"].rstrip("/")) for e in self._ls(path) if e["type"] == "directory"]
 
     def find(self, path: str) -> list[Entry]:
+        if not self._atomic_put:
+            return self._walk(path)
         self.fs.invalidate_cache()
         try:
             found = self.fs.find(self._full(path), detail=True)
@@ -220,7 +263,7 @@ class FsspecFiles:
                 self.fs.pipe_file(self._full(path), data)
             elif self._atomic_put:
                 self._put(self._full(path), data)
-            elif not self.fs.exists(self._full(path)):
+            elif renew or not self.fs.exists(self._full(path)):
                 self._write_and_rename(self._full(path), data)
         except Exception as error:
             raise self._failed("write", path, error) from error
@@ -233,13 +276,19 @@ class FsspecFiles:
         except Exception as error:
             raise self._failed("remove", path, error) from error
 
+    def sweep(self, before: float) -> None:
+        if not self._atomic_put:
+            for entry in self._walk("", temporary=True):
+                if entry.modified < before:
+                    self.remove(entry.path)
+
     def paths(self, paths: Sequence[str]) -> list[str]:
         # Files are immutable and named by content, so one that was fetched before is still right.
-        local = {path: os.path.join(self._fetched.name, path) for path in paths}
+        local = {path: os.path.join(self._fetched, path) for path in paths}
         missing = [path for path, name in local.items() if not os.path.exists(name)]
         for path, data in zip(missing, self._in_parallel(self.read, missing), strict=True):
             os.makedirs(os.path.dirname(local[path]), exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self._fetched.name)
+            handle, temporary = tempfile.mkstemp(dir=self._fetched)
             with open(handle, "wb") as file:
                 file.write(data)
             os.rename(temporary, local[path])
@@ -259,7 +308,7 @@ class FsspecFiles:
     def _write_and_rename(self, full: str, data: bytes) -> None:
         folder, name = full.rsplit("/", 1)
         temporary = f"{folder}/.{name}.{os.urandom(6).hex()}{TEMPORARY_SUFFIX}"
-        self.fs.makedirs(folder, exist_ok=True)
+        self._make_folders(folder)
         self.fs.pipe_file(temporary, data)
         try:
             self.fs.mv(temporary, full)
@@ -271,9 +320,27 @@ class FsspecFiles:
         if not self.fs.exists(full):  # WebHDFS answers a failed rename without raising
             raise OSError(f"renaming to {name} had no effect")
 
-    def _ls(self, path: str) -> list[dict[str, Any]]:
+    def _make_folders(self, folder: str) -> None:
         try:
-            return list(self.fs.ls(self._full(path), detail=True, refresh=True))
+            self.fs.makedirs(folder, exist_ok=True)
+        except Exception:
+            if not self.fs.isdir(folder):  # another writer may have been first
+                raise
+
+    def _walk(self, path: str, temporary: bool = False) -> list[Entry]:
+        """What `find` answers, for filesystems whose own `find` takes an error for an empty folder."""
+        found = []
+        for e in self._ls(path):
+            if e["type"] == "directory":
+                found += self._walk(self._entry(e).path, temporary)
+            elif e["type"] == "file" and e["name"].endswith(TEMPORARY_SUFFIX) == temporary:
+                found.append(self._entry(e))
+        return found
+
+    def _ls(self, path: str) -> list[dict[str, Any]]:
+        self.fs.invalidate_cache()
+        try:
+            return list(self.fs.ls(self._full(path), detail=True))
         except FileNotFoundError:
             return []
         except Exception as error:
@@ -316,9 +383,16 @@ def open_filesystem(
     from fsspec.core import url_to_fs
 
     protocol = url.split("://", 1)[0]
-    options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+    options: dict[str, Any] = {"skip_instance_cache": True}
+    if protocol in ("s3", "s3a"):  # botocore's own default is 10
+        given = (storage_options or {}).get("config_kwargs", {})
+        storage_options = (storage_options or {}) | {
+            "config_kwargs": {"max_pool_connections": CONNECTIONS, **given}
+        }
+    if protocol not in ("sftp", "ssh"):  # hands every option on to paramiko; has no such cache
+        options["use_listings_cache"] = False
     try:
-        fs, path = url_to_fs(url, **options, **(storage_options or {}))
+        fs, path = url_to_fs(url, **(options | (storage_options or {})))
     except ImportError as error:
         extra = EXTRAS.get(protocol)
         install = f": pip install 'issuelake[{extra}]'" if extra else ""
@@ -332,7 +406,31 @@ def open_filesystem(
         raise StorageError(
             f"Could not open {without_secrets(url)}: {type(error).__name__}: {error}."
         ) from error
+    for name in _protocols(fs):
+        if name in ONE_AT_A_TIME:
+            return _OneAtATime(fs, ONE_AT_A_TIME[name] or threading.RLock()), path.rstrip("/")
     return fs, path.rstrip("/")
+
+
+class _OneAtATime:
+    """A filesystem whose methods wait for each other."""
+
+    def __init__(self, fs: fsspec.AbstractFileSystem, lock: threading.RLock) -> None:
+        self._fs = fs
+        self._lock = lock
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._fs, name)
+        return _locked(value, self._lock) if callable(value) else value
+
+
+def _locked(call: Callable[..., Any], lock: threading.RLock) -> Callable[..., Any]:
+    @wraps(call)
+    def waiting(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return call(*args, **kwargs)
+
+    return waiting
 
 
 EXTRAS = {

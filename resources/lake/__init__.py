@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from resources.errors import StorageError
 from resources.files import Files
 from resources.lake import layout
 
@@ -41,7 +43,9 @@ class Lake:
 
         appended = append(self.files, self._index, runs, issues)
         if appended.days:
-            self._index.tidy(layout.data_files(self.files))
+            # The batch is stored: what is wrong with the index is for `maintain` to say.
+            with suppress(StorageError):
+                self._index.tidy(layout.data_files(self.files))
         return appended
 
     def reading(
@@ -64,7 +68,12 @@ class Lake:
         """Hide the runs from every reader at once; compaction removes them."""
         from resources.lake.marks import write_deletions
 
-        write_deletions(self.files, run_ids, datetime.now(UTC))
+        ids = set(run_ids)
+        known = layout.relisting(lambda: self._index.copies(ids, layout.data_files(self.files)))
+        now = datetime.now(UTC)
+        # The clock that a copy was stored by may have been ahead of this one.
+        moments = {i: max([now, *(copy.stored_at for copy in known.get(i, ()))]) for i in ids}
+        write_deletions(self.files, moments)
 
     def compact_day(self, day: date, grace: timedelta | None = None) -> Compacted:
         """Bring one day to one sorted file."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from resources.errors import Vanished
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.layout import DataFile
@@ -51,25 +52,37 @@ def compact_day(files: Files, day: date, grace: timedelta = DEFAULT_GRACE) -> Co
     The rows that readers see do not change. Raises `StorageError`; whatever was done by then is
     harmless, and the next call goes on from there.
     """
+    return layout.relisting(lambda: _compact_day(files, day, grace))
+
+
+def _compact_day(files: Files, day: date, grace: timedelta) -> Compacted:
     before = layout.data_files(files, [day])
-    name, runs, issues = reading(files, _day_as_name, day, day)
+    (name, runs, issues), settled = reading(files, lambda c: (_day_as_name(c), _settled(c)), day, day)
     written = runs > 0 and not any(f.name == name for f in before) and not _compact(files, before, runs)
     if written:
         tables = reading(files, lambda connection: _sorted_files(connection, name), day, day)
+        written = tables is not None
         if tables is not None:
             files.publish(layout.data_path(layout.ISSUES, day, name), tables[1], renew=True)
             files.publish(layout.data_path(layout.RUNS, day, name), tables[0])
     removed = 0
-    if len(before) > 1 or runs == 0:
-        removed = _remove_superseded(files, before, name if runs else None, grace)
+    if before and (written or len(before) > 1 or runs == 0):
+        removed = _remove_superseded(files, before, name if runs else None, settled, grace)
     _remove_orphans(files, day)
     return Compacted(day, len(before), len(before) + written - removed, runs, issues, written)
 
 
 def _day_as_name(connection: duckdb.DuckDBPyConnection) -> tuple[str, int, int]:
-    row = connection.execute(sql("resources", "compact_name")).fetchone()
-    assert row is not None  # an aggregate always has a row
-    return row
+    [row] = connection.execute(sql("resources", "compact_name")).fetchall()
+    name, runs, issues = row
+    return name, runs, issues
+
+
+def _settled(connection: duckdb.DuckDBPyConnection) -> float:
+    [(moment,)] = connection.execute(
+        sql("resources", "settled").format(losers=sql("resources", "losers"))
+    ).fetchall()
+    return float(moment or 0)
 
 
 def _compact(files: Files, before: list[DataFile], runs: int) -> bool:
@@ -79,7 +92,10 @@ def _compact(files: Files, before: list[DataFile], runs: int) -> bool:
     if len(before) != 1:
         return False
     [name] = files.paths([before[0].runs_path])
-    return bool(pq.read_metadata(name).num_rows == runs)
+    try:
+        return bool(pq.read_metadata(name).num_rows == runs)
+    except FileNotFoundError as error:
+        raise Vanished(f"{name} has gone since it was listed: list again.") from error
 
 
 def _sorted_files(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[bytes, bytes] | None:
@@ -96,36 +112,48 @@ def _sorted_file(connection: duckdb.DuckDBPyConnection, query: str, columns: tup
     return encode_batches(schema, (pa.Table.from_batches([batch]).cast(schema) for batch in stream))
 
 
-def _remove_superseded(files: Files, listed: list[DataFile], keeper: str | None, grace: timedelta) -> int:
+def _remove_superseded(
+    files: Files, listed: list[DataFile], keeper: str | None, settled: float, grace: timedelta
+) -> int:
     """Remove the `listed` files but the keeper, once what supersedes them has been there for `grace`.
 
-    Without a keeper nothing in the day counts any more: what made it so is on record already, and
-    the files' own age is what readers that still have them open go by.
+    That is the keeper, and what else made copies of the day lose by the moment `settled`: a
+    deletion, or a copy on another day, which a reader may have looked at before it came. Without
+    a keeper nothing in the day counts any more.
     """
-    now = layout.data_files(files, [listed[0].day]) if listed else []
-    if keeper is None:
-        newest = max((f.modified for f in listed), default=0.0)
-    else:
-        found = [f.modified for f in now if f.name == keeper]
-        if not found:
+    day = listed[0].day
+    superseded = [f for f in listed if f.name != keeper]
+    if keeper is not None:
+        twins = {f.name for f in layout.data_files(files, [day], layout.ISSUES)}
+        found = [f.modified for f in layout.data_files(files, [day]) if f.name == keeper]
+        if not found or keeper not in twins:
             return 0
-        newest = found[0]
-    if time.time() - newest < grace.total_seconds():
+        settled = max(settled, found[0])
+    if grace and time.time() - settled < grace.total_seconds():
         return 0
-    removed = 0
-    for data_file in listed:
-        if data_file.name != keeper:
-            files.remove(data_file.runs_path)
-            files.remove(data_file.issues_path)
-            removed += 1
-    return removed
+    _remove(files, superseded)
+    # A compaction that was held up for the whole grace period may have published one once more.
+    names = {f.name for f in superseded}
+    _remove(files, [f for f in layout.data_files(files, [day]) if f.name in names])
+    return len(superseded)
+
+
+def _remove(files: Files, data_files: list[DataFile]) -> None:
+    for data_file in data_files:
+        files.remove(data_file.runs_path)
+        files.remove(data_file.issues_path)
 
 
 def _remove_orphans(files: Files, day: date) -> None:
     """Remove issues files whose runs file never came."""
     issues = layout.data_files(files, [day], layout.ISSUES)
+    old = [f for f in issues if time.time() - f.modified > ORPHAN_AGE.total_seconds()]
+    if not old:
+        return
     committed = {f.name for f in layout.data_files(files, [day])}
-    for data_file in issues:
-        old = time.time() - data_file.modified > ORPHAN_AGE.total_seconds()
-        if old and data_file.name not in committed:
+    for data_file in old:
+        if data_file.name not in committed:
+            data = files.read(data_file.issues_path)
             files.remove(data_file.issues_path)
+            if any(f.name == data_file.name for f in layout.data_files(files, [day])):
+                files.publish(data_file.issues_path, data)  # its runs file came just now after all

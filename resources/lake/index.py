@@ -106,11 +106,15 @@ class Index:
         return [_open(name) for name in self._files.paths(paths)]
 
     def _rows(self, data_files: Sequence[DataFile]) -> list[pa.Table]:
-        missing = [f for f in data_files if (f.day, f.name) not in self._read]
+        known = self._read  # another thread may put a smaller one in its place meanwhile
+        missing = [f for f in data_files if (f.day, f.name) not in known]
         names = self._files.paths([f.runs_path for f in missing])
-        for data_file, name in zip(missing, names, strict=True):
-            self._read[data_file.day, data_file.name] = _open(name).read(columns=list(_COLUMNS))
-        return [self._read[f.day, f.name] for f in data_files]
+        read = {
+            (f.day, f.name): _open(name).read(columns=list(_COLUMNS))
+            for f, name in zip(missing, names, strict=True)
+        }
+        self._read = known = known | read
+        return [known[f.day, f.name] for f in data_files]
 
 
 def id_hash(run_id: str) -> int:
@@ -134,7 +138,8 @@ def _days_of(segment: pq.ParquetFile, hashes: pa.Array) -> set[date]:
     found: set[date] = set()
     for number in range(segment.metadata.num_row_groups):
         bounds = segment.metadata.row_group(number).column(0).statistics
-        inside = pc.and_(pc.greater_equal(hashes, bounds.min), pc.less_equal(hashes, bounds.max))
+        low, high = pa.scalar(bounds.min, hashes.type), pa.scalar(bounds.max, hashes.type)
+        inside = pc.and_(pc.greater_equal(hashes, low), pc.less_equal(hashes, high))
         if pc.any(inside).as_py():
             rows = segment.read_row_group(number)
             found.update(rows.filter(pc.is_in(rows["id_hash"], hashes))["run_date"].to_pylist())

@@ -13,11 +13,16 @@ Every file is immutable and named by its content.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
+from resources.errors import Vanished
 from resources.files import Entry, Files
+
+T = TypeVar("T")
 
 RUNS = "runs"
 ISSUES = "issues"
@@ -25,6 +30,9 @@ DELETED = "deleted"
 REPLACED = "replaced"
 REJECTED = "rejected"
 INDEX = "index"
+
+ATTEMPTS = 5
+"""How often whoever reads lists again when compaction removes files under it."""
 
 _DAY = "run_date="
 _FEW_DAYS = 16
@@ -73,6 +81,14 @@ def data_files(files: Files, days: Sequence[date] | None = None, table: str = RU
     wanted = None if days is None else set(days)
     kept = [f for f in found if f is not None and (wanted is None or f.day in wanted)]
     return sorted(kept, key=lambda f: (f.day, f.name))
+
+
+def relisting(work: Callable[[], T]) -> T:
+    """What `work` answers; it is called again when a file that it listed has gone meanwhile."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(Vanished):
+            return work()
+    return work()
 
 
 def content_name(parts: Iterable[str]) -> str:

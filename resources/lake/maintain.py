@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from resources.errors import Vanished
 from resources.files import Files
 from resources.lake import layout
-from resources.lake.compact import DEFAULT_GRACE, Compacted, compact_day
+from resources.lake.compact import DEFAULT_GRACE, ORPHAN_AGE, Compacted, compact_day
 from resources.lake.index import Index
 from resources.lake.marks import Hint, read_hints, write_hints
-from resources.session import connect, sql
+from resources.session import cursor, sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,14 @@ def maintain(
         compacted.append(compact_day(files, day, grace))
         if on_day is not None:
             on_day(compacted[-1])
-    listing = layout.data_files(files)
     if any(c.written for c in compacted):
-        index.tidy(listing, fold=len(listing) > 1)
+        layout.relisting(lambda: _fold(index, layout.data_files(files)))
+    files.sweep(time.time() - ORPHAN_AGE.total_seconds())
     return Maintained(compacted, hints_added)
+
+
+def _fold(index: Index, listing: list[layout.DataFile]) -> None:
+    index.tidy(listing, fold=len(listing) > 1)
 
 
 def add_missing_hints(files: Files) -> int:
@@ -48,11 +54,21 @@ def add_missing_hints(files: Files) -> int:
     Writers leave these hints themselves, before they acknowledge. What is missing is what a
     writer was killed over between publishing and looking again.
     """
-    names = files.paths([f.runs_path for f in layout.data_files(files)])
-    if not names:
-        return 0
-    with connect() as connection:
-        rows = connection.execute(sql("resources", "moved_runs"), [names]).fetchall()
-    missing = {Hint(*row) for row in rows} - set(read_hints(files))
+    missing = layout.relisting(lambda: _moved(files)) - set(read_hints(files))
     write_hints(files, missing)
     return len(missing)
+
+
+def _moved(files: Files) -> set[Hint]:
+    """A hint for every losing copy of a run that lies on several days."""
+    import duckdb
+
+    names = files.paths([f.runs_path for f in layout.data_files(files)])
+    if not names:
+        return set()
+    with cursor() as connection:
+        try:
+            rows = connection.execute(sql("resources", "moved_runs"), [names]).fetchall()
+        except duckdb.IOException as error:
+            raise Vanished(f"Could not read {files.url}: {error}") from error
+    return {Hint(*row) for row in rows}

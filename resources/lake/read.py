@@ -16,16 +16,13 @@ from resources.files import Files
 from resources.lake import layout
 from resources.lake.layout import DataFile
 from resources.lake.marks import Hint, read_deletions, read_hints
-from resources.schema import ISSUES, RUN_DATE, RUNS, SEVERITIES, Column
-from resources.session import connect, literal, sql
+from resources.schema import ISSUES, RUN_DATE, RUNS, Column
+from resources.session import cursor, sql
 
 if TYPE_CHECKING:
     import duckdb
 
 T = TypeVar("T")
-
-ATTEMPTS = 5
-"""How often a reader lists again when compaction removes files under it."""
 
 BOTH = (layout.RUNS, layout.ISSUES)
 _TABLES = {layout.RUNS: RUNS, layout.ISSUES: ISSUES}
@@ -56,12 +53,12 @@ def reading(
     attempt = 0
     while True:
         attempt += 1
-        with connect() as connection:
+        with cursor() as connection:
             try:
                 define_views(connection, files, first, last, tables)
                 return work(connection)
             except (Vanished, duckdb.IOException) as error:
-                if attempt == ATTEMPTS:
+                if attempt == layout.ATTEMPTS:
                     raise StorageError(f"Could not read {files.url}: {error}") from error
 
 
@@ -79,7 +76,6 @@ def define_views(
     whole = first is None and last is None
     days = None if whole else layout.days(files, first, last)
     data_files = layout.data_files(files, days)
-    connection.execute(f"CREATE TYPE severity AS ENUM ({', '.join(map(literal, SEVERITIES))})")
     without, dirty = _choose(connection, files, data_files, days)
     counting = [f for f in data_files if f not in without]
     opened = []
@@ -99,9 +95,9 @@ def _choose(
     What does not count in the latter stands in the tables `runs_lost` and `issues_lost`.
     """
     names = dict(zip(files.paths([f.runs_path for f in data_files]), data_files, strict=True))
-    if not names:
-        return set(), set()
     _collect_copies(connection, files, list(names), days)
+    if connection.execute(sql("resources", "nothing_to_choose")).fetchall() == [(True,)]:
+        return set(), set()
     connection.execute(f"CREATE TEMP TABLE losers AS {sql('resources', 'losers')}")
     losers = connection.execute(
         "SELECT filename, any_value(row_count) = count(*) FROM losers GROUP BY filename"
@@ -135,8 +131,13 @@ def _collect_copies(
     if deletions := read_deletions(files):
         connection.executemany("INSERT INTO deletions VALUES ($1, $2)", list(deletions.items()))
     connection.execute(
-        "CREATE TEMP TABLE run_copies AS"
-        " SELECT validation_run_id, stored_at, batch_id, filename"
+        "CREATE TEMP TABLE run_copies"
+        " (validation_run_id VARCHAR, stored_at TIMESTAMPTZ, batch_id VARCHAR, filename VARCHAR)"
+    )
+    if not names:
+        return
+    connection.execute(
+        "INSERT INTO run_copies SELECT validation_run_id, stored_at, batch_id, filename"
         " FROM read_parquet($1, filename => true, hive_partitioning => false)",
         [names],
     )

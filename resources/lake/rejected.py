@@ -84,9 +84,9 @@ def keep(files: Files, rejections: Sequence[Rejection]) -> None:
 def waiting(files: Files) -> list[Rejected]:
     """Everything that was rejected and not taken in since, oldest first, each once."""
     found: dict[str, Rejected] = {}
-    for rows in _batches(files).values():
+    for rows, gone in _batches(files).values():
         for rejected in rows:
-            if (
+            if rejected.rejected_id not in gone and (
                 rejected.rejected_id not in found
                 or rejected.rejected_at > found[rejected.rejected_id].rejected_at
             ):
@@ -97,14 +97,13 @@ def waiting(files: Files) -> list[Rejected]:
 def take(files: Files, rejected_ids: Iterable[str]) -> None:
     """Strike `rejected_ids` off: their runs have been stored."""
     ids = set(rejected_ids)
-    for folder, rows in _batches(files).items():
+    for folder, (rows, gone) in _batches(files).items():
         taken = [r for r in rows if r.rejected_id in ids]
-        if not taken:
-            continue
-        names = sorted(r.rejected_id for r in taken)
-        path = f"{folder}/taken-{layout.content_name(names)}.parquet"
-        files.publish(path, encode(pa.table([names], _TAKEN)))
-        for rejected in taken:
+        names = sorted({r.rejected_id for r in taken} - gone)
+        if names:
+            path = f"{folder}/taken-{layout.content_name(names)}.parquet"
+            files.publish(path, encode(pa.table([names], _TAKEN)))
+        for rejected in taken:  # also those whose bytes a crash has left behind
             files.remove(rejected.path)
 
 
@@ -115,8 +114,8 @@ def table(files: Files) -> pa.Table:
     return pa.table([[getattr(r, name) for r in rows] for name in schema.names], schema)
 
 
-def _batches(files: Files) -> dict[str, list[Rejected]]:
-    """What is waiting, by folder."""
+def _batches(files: Files) -> dict[str, tuple[list[Rejected], set[str]]]:
+    """What was rejected, and the ids of what was taken in since, by folder."""
     entries = [e.path for e in files.find(layout.REJECTED) if e.path.endswith(".parquet")]
     reasons = [path for path in entries if path.endswith(f"/{_REASONS}")]
     notes = [path for path in entries if "/taken-" in path]
@@ -128,8 +127,7 @@ def _batches(files: Files) -> dict[str, list[Rejected]]:
     for path, name in zip(reasons, files.paths(reasons), strict=True):
         folder = path.rpartition("/")[0]
         rows = pq.ParquetFile(name).read().to_pylist()
-        gone = taken.get(folder, set())
-        batches[folder] = [Rejected(**row) for row in rows if row["rejected_id"] not in gone]
+        batches[folder] = [Rejected(**row) for row in rows], taken.get(folder, set())
     return batches
 
 

@@ -1,5 +1,8 @@
 -- By when had every copy lost that does not count? Seconds since 1970; null where all of them count.
--- Reads: tables losers, run_copies (validation_run_id, stored_at) and deletions.
+-- Reads: what losers.sql reads.
+WITH losers AS (
+    {losers}
+)
 SELECT epoch(max(moment))
 FROM (
     SELECT max(stored_at) AS moment
