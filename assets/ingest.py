@@ -1,8 +1,7 @@
 """Ingest: run files in, batches out, every file accounted for.
 
-Three things happen at a time: the next portion is fetched, a portion is read by the kernel, and
-the batch before is stored. A batch is stored whenever enough has been read, so memory stays
-bounded however much comes in.
+Threads fetch and read portions side by side while the batch before is stored. A batch is stored
+whenever enough has been read, so memory stays bounded however much comes in.
 """
 
 from __future__ import annotations
@@ -12,10 +11,11 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,8 +31,12 @@ from resources.lake.write import Appended
 BATCH_BYTES = 96 * 1024 * 1024
 """Of Arrow data; storing a batch takes about twice as much again."""
 
-WORTH_WORKERS = 24 * 1024 * 1024
-"""Bytes of input from which on several processes are quicker than one."""
+WORTH_A_WORKER = 24 * 1024 * 1024
+"""Bytes of input from which on a second process is quicker than one: decoding holds the interpreter's
+lock, so a second thread would wait for the first."""
+
+WAITING = 6
+"""Portions that are read or being read, and not stored yet."""
 
 
 @dataclass(slots=True)
@@ -71,14 +75,74 @@ def ingest(
     Raises `StorageError` when a file can't be read or the lake can't be written; what had been
     stored by then stays, and ingesting the same again finds it as duplicates.
     """
-    portions = list(sources.portions(files))
-    workers = _workers(files, portions)
-    with (
-        _workers_reading(portions, workers, max_file_bytes)
-        if workers
-        else _reading_here(portions, max_file_bytes) as chunks
-    ):
-        return store(lake, chunks, progress)
+    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
+        # Arrow's own allocator hands buffers of this size back to the system and takes them anew all
+        # the time: twice the system time, and a third more memory at the peak.
+        pa.set_memory_pool(pa.system_memory_pool())
+    with ExitStack() as stack:
+        readers = [stack.enter_context(_Reader.in_a_thread())]
+        if _worth_a_worker(files):
+            readers.append(stack.enter_context(_Reader.in_a_process()))
+        portions = sources.portions(files)
+        return store(lake, _read_ahead(readers, portions, max_file_bytes), progress)
+
+
+class _Reader:
+    """Something that reads one portion after the other."""
+
+    def __init__(self, pool: Executor, stop: Callable[[], None]) -> None:
+        self._pool = pool
+        self._stop = stop
+        self.latest: Future[Portion] | None = None
+
+    @classmethod
+    def in_a_thread(cls) -> Self:
+        pool = ThreadPoolExecutor(1)
+        return cls(pool, lambda: pool.shutdown(cancel_futures=True))
+
+    @classmethod
+    def in_a_process(cls) -> Self:
+        # loky's workers do not import the caller's main module, so scripts and notebooks need no guard.
+        from loky import ProcessPoolExecutor
+
+        pool = ProcessPoolExecutor(1)
+        return cls(pool, lambda: pool.shutdown(wait=True, kill_workers=True))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def busy(self) -> bool:
+        return self.latest is not None and not self.latest.done()
+
+    def submit(self, portion: list[RunFile], max_file_bytes: int) -> Future[Portion]:
+        self.latest = self._pool.submit(fetch_and_read, portion, max_file_bytes)
+        return self.latest
+
+
+def _read_ahead(
+    readers: list[_Reader], portions: Iterable[list[RunFile]], max_file_bytes: int
+) -> Iterator[Portion]:
+    """The portions in their order, each read by whoever is free, never more than a few waiting."""
+    pending: deque[Future[Portion]] = deque()
+    for portion in portions:
+        free = [reader for reader in readers if not reader.busy()]
+        while not free:
+            wait([r.latest for r in readers if r.latest], return_when=FIRST_COMPLETED)
+            free = [reader for reader in readers if not reader.busy()]
+        pending.append(free[0].submit(portion, max_file_bytes))
+        while len(pending) > WAITING or (pending and pending[0].done()):
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _worth_a_worker(files: Sequence[RunFile]) -> bool:
+    """Whether a second process saves more than it costs to start."""
+    local = all(file.fs is None and file.path != sources.STANDARD_INPUT for file in files)
+    return local and (os.cpu_count() or 1) > 1 and sum(file.size for file in files) >= WORTH_A_WORKER
 
 
 def store_deliveries(lake: Lake, deliveries: Sequence[Delivery]) -> Ingested:
@@ -134,45 +198,9 @@ def read(deliveries: Sequence[Delivery], max_file_bytes: int) -> Portion:
 
 
 def fetch_and_read(portion: list[RunFile], max_file_bytes: int) -> Portion:
-    """One step of an ingest, whichever process or machine takes it."""
+    """One step of an ingest, whichever thread, process or machine takes it."""
     with _no_collector():
         return read(sources.fetch(portion), max_file_bytes)
-
-
-def _workers(files: Sequence[RunFile], portions: Sequence[list[RunFile]]) -> int:
-    """How many processes to read with; none where starting them costs more than they save."""
-    local = all(file.fs is None and file.path != sources.STANDARD_INPUT for file in files)
-    worth_it = local and sum(file.size for file in files) >= WORTH_WORKERS
-    return min(os.cpu_count() or 1, len(portions)) if worth_it else 0
-
-
-@contextmanager
-def _reading_here(portions: list[list[RunFile]], max_file_bytes: int) -> Iterator[Iterator[Portion]]:
-    yield (read(deliveries, max_file_bytes) for deliveries in sources.fetched(portions))
-
-
-@contextmanager
-def _workers_reading(
-    portions: list[list[RunFile]], workers: int, max_file_bytes: int
-) -> Iterator[Iterator[Portion]]:
-    """Portions read by worker processes, in order, never more than a few waiting to be stored."""
-    # loky's workers do not import the caller's main module, so scripts and notebooks need no guard.
-    from loky import ProcessPoolExecutor
-
-    def results() -> Iterator[Portion]:
-        pending: deque[Future[Portion]] = deque()
-        for portion in portions:
-            pending.append(pool.submit(fetch_and_read, portion, max_file_bytes))
-            if len(pending) > workers + 1:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-    with ProcessPoolExecutor(workers) as pool:
-        try:
-            yield results()
-        finally:
-            pool.shutdown(wait=True, kill_workers=True)
 
 
 class _Batch:

@@ -31,7 +31,6 @@ COLUMNS = """{
 
 def issuelake(inbox: str, out: str) -> tuple[float, int]:
     """Both tables, everything checked, durable."""
-    import polars  # noqa: F401  # what the kernel would otherwise import while the clock runs
     import pyarrow.parquet  # noqa: F401
 
     from assets import ingest, sources

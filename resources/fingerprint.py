@@ -1,9 +1,12 @@
 """The fingerprint: one problem keeps its identity while lines shift and numbers change.
 
-Recipe, version 1: BLAKE2b (128 bits, as hex) over plugin, category, rule, file path and the folded
-description, separated by U+001F. Folding replaces what changes from run to run
-(quoted values, hexadecimal and decimal numbers, so line references too) by `#`. The second and
-later equal issues of one run get their ordinal into the hash, so two equal issues stay two.
+Recipe, version 1: SHA-256 (its first 128 bits, as hex) over plugin, category, rule, file path and
+the folded description, separated by U+001F. Folding replaces what changes from run to run (quoted
+values, hexadecimal and decimal numbers, so line references too) by `#`. The second and later equal
+issues of one run get their ordinal into the hash, so two equal issues stay two.
+
+Not MD5, which vectors compute a little faster: who can write a description must not be able to
+make a new problem pass for one that is known.
 
 A change of the recipe is a new version number and a backfill, never an edit of this one.
 """
@@ -13,13 +16,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any
 
 RECIPE_VERSION = 1
 
 VOLATILE = r"""'[^']*'|"[^"]*"|`[^`]*`|0[xX][0-9a-fA-F]+|[0-9]+"""
-"""What folding replaces; written so that Python's `re` and the Rust crate read it alike."""
+"""What folding replaces; written so that Python's `re` and RE2 read it alike."""
 
 PLACEHOLDER = "#"
 SEPARATOR = "\x1f"
@@ -49,7 +52,12 @@ def identity(plugin: str, category: str | None, rule: str, file_path: str | None
 
 def digest(identity: bytes) -> str:
     """The fingerprint of the first issue of a run that has this identity: 32 hex digits."""
-    return blake2b(identity, digest_size=16).hexdigest()
+    return sha256(identity).hexdigest()[:32]
+
+
+def ordinal_digest(fingerprint: str, ordinal: int) -> str:
+    """The fingerprint of an issue that `ordinal` equal ones of its run precede."""
+    return digest(f"{fingerprint}{SEPARATOR}{ordinal}".encode()) if ordinal else fingerprint
 
 
 def tell_apart(fingerprints: list[str]) -> list[str]:
@@ -61,5 +69,5 @@ def tell_apart(fingerprints: list[str]) -> list[str]:
     for fingerprint in fingerprints:
         ordinal = seen[fingerprint]
         seen[fingerprint] += 1
-        told_apart.append(digest(f"{fingerprint}{SEPARATOR}{ordinal}".encode()) if ordinal else fingerprint)
+        told_apart.append(ordinal_digest(fingerprint, ordinal))
     return told_apart

@@ -1,3 +1,3 @@
 -- The first fingerprint of each identity, in the order of `identities` (identity).
-SELECT md5(identity) AS digest
+SELECT left(sha256(identity), 32) AS digest
 FROM identities

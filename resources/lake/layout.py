@@ -35,7 +35,7 @@ ATTEMPTS = 5
 """How often whoever reads lists again when compaction removes files under it."""
 
 _DAY = "run_date="
-_FEW_DAYS = 16
+_FEW_DAYS = 64
 """So many day folders are listed one by one, side by side; more are listed in one go."""
 
 

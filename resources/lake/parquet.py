@@ -5,27 +5,24 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROW_GROUP_ROWS = 65_536
 """Small enough that a day's file is pruned by plugin, large enough to compress and scan well."""
 
-_DICTIONARY = [
-    "validation_run_id",
-    "target_plugin",
-    "change_type",
-    "category",
-    "severity",
-    "file_path",
-    "recommendation",
-    "timestamp",
-    "stored_at",
-    "batch_id",
-    "pipeline_score",
-]
+_REPEATED = frozenset({"issue_index", "timestamp", "stored_at", "pipeline_score"})
+"""Numbers and moments that are worth a dictionary; texts are where their values repeat."""
+
+_DISTINCT_SHARE = 0.5
+"""Of the rows, up to which values repeat enough: a dictionary of more costs time and saves nothing."""
+
+_SAMPLE = 1024
+
 _STATISTICS = [
     "validation_run_id",
     "timestamp",
@@ -41,17 +38,10 @@ _STATISTICS = [
 
 _OPTIONS: dict[str, Any] = {
     "compression": "zstd",
-    "compression_level": 3,
+    "compression_level": 1,
     "store_schema": False,
     "write_page_index": False,
 }
-
-
-def _options(schema: pa.Schema) -> dict[str, Any]:
-    return _OPTIONS | {
-        "use_dictionary": [name for name in _DICTIONARY if name in schema.names],
-        "write_statistics": [name for name in _STATISTICS if name in schema.names],
-    }
 
 
 def encode(table: pa.Table, metadata: Any = None) -> bytes:
@@ -60,14 +50,59 @@ def encode(table: pa.Table, metadata: Any = None) -> bytes:
 
 
 def encode_batches(schema: pa.Schema, tables: Iterable[pa.Table], metadata: Any = None) -> bytes:
-    """The tables, one after the other, as one Parquet file."""
-    if metadata is not None:
-        schema = schema.with_metadata({"issuelake": json.dumps(metadata, sort_keys=True)})
+    """The tables, one after the other, as one Parquet file.
+
+    A column of texts that is `string` in `schema` may come as a dictionary of texts.
+    """
+    remaining = iter(tables)
+    first = next(remaining, None)
+    if first is None:
+        first = schema.empty_table()
+    repeated = {name for name in schema.names if repeats(first[name])}
+    fields = [_dictionary_field(field) if field.name in repeated else field for field in schema]
+    written = pa.schema(fields)
+    options = _OPTIONS | {
+        "use_dictionary": sorted(repeated | _REPEATED & set(schema.names)),
+        "write_statistics": [name for name in _STATISTICS if name in schema.names],
+    }
     buffer = io.BytesIO()
-    with pq.ParquetWriter(buffer, schema, **_options(schema)) as writer:
-        for table in tables:
-            writer.write_table(table.cast(schema), row_group_size=ROW_GROUP_ROWS)
+    with pq.ParquetWriter(buffer, written, **options) as writer:
+        for table in chain([first], remaining):
+            columns = [_coded(table[field.name], field.type) for field in written]
+            writer.write_table(pa.table(columns, schema=written), row_group_size=ROW_GROUP_ROWS)
+        if metadata is not None:
+            writer.add_key_value_metadata({"issuelake": json.dumps(metadata, sort_keys=True)})
     return buffer.getvalue()
+
+
+def repeats(column: pa.ChunkedArray | pa.Array) -> bool:
+    """Whether the values of a column of texts come again and again."""
+    if pa.types.is_dictionary(column.type):
+        return True
+    if not pa.types.is_string(column.type) or not len(column):
+        return False
+    step = max(1, len(column) // _SAMPLE)
+    sample = column.take(pa.arange(0, len(column), step)) if step > 1 else column
+    return bool(pc.count_distinct(sample, mode="all").as_py() <= _DISTINCT_SHARE * len(sample))
+
+
+def _dictionary_field(field: pa.Field) -> pa.Field:
+    return field.with_type(pa.dictionary(pa.int32(), pa.string()))
+
+
+def _coded(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """The column as a dictionary of exactly the texts that it has, where one is wanted."""
+    if not pa.types.is_dictionary(wanted) or not len(column):
+        return column.cast(wanted)
+    if not pa.types.is_dictionary(column.type):
+        return column.combine_chunks().dictionary_encode()
+    coded = column.combine_chunks()
+    used = coded.indices.unique()
+    if len(used) == len(coded.dictionary):
+        return coded
+    return pa.DictionaryArray.from_arrays(
+        pc.index_in(coded.indices, used.drop_null()), coded.dictionary.take(used.drop_null())
+    )
 
 
 def decode(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
@@ -77,4 +112,4 @@ def decode(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
 
 def footer(file: pq.ParquetFile) -> Any:
     """What `encode` was given as `metadata`."""
-    return json.loads((file.schema_arrow.metadata or {}).get(b"issuelake", b"null"))
+    return json.loads((file.metadata.metadata or {}).get(b"issuelake", b"null"))

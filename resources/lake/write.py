@@ -22,10 +22,10 @@ from resources.files import Files
 from resources.lake import layout
 from resources.lake.index import Copy, Index
 from resources.lake.marks import Hint, read_deletions, write_hints
-from resources.lake.parquet import encode
-from resources.schema import ISSUES, RUNS, SEVERITIES, arrow_schema
+from resources.lake.parquet import encode, repeats
+from resources.schema import ISSUES, RUNS, SEVERITIES, SEVERITY_COUNTS, arrow_schema
 
-PUBLISHERS = 8
+PUBLISHERS = 4
 _TICK = timedelta(microseconds=1)
 
 
@@ -56,8 +56,8 @@ def append(files: Files, index: Index, runs: pa.Table, issues: pa.Table) -> Appe
     Of several rows with one run id the last counts, as if they had been stored one by one.
     Raises `StorageError`; whatever was published by then is either whole or invisible.
     """
-    listing = layout.data_files(files)
-    known = index.copies(runs["validation_run_id"].to_pylist(), listing)
+    run_ids = runs["validation_run_id"].to_pylist()
+    listing, known = layout.relisting(lambda: _look_up(files, index, run_ids))
     deletions = read_deletions(files) if runs.num_rows else {}
     verdicts, result = _judge(runs, known, deletions)
     if not verdicts:
@@ -74,10 +74,18 @@ def append(files: Files, index: Index, runs: pa.Table, issues: pa.Table) -> Appe
     )
     by_day = _partition(runs, issues, verdicts, batch_id)
     result.days = set(by_day)
-    result.issues_stored = sum(day_issues.num_rows for _, day_issues in by_day.values())
+    result.issues_stored = sum(len(part.rows) for part in by_day.values())
     _publish(files, batch_id, by_day, _hints(runs, verdicts))
     _look_again(files, index, batch_id, by_day, listing)
     return result
+
+
+def _look_up(
+    files: Files, index: Index, run_ids: list[str]
+) -> tuple[list[layout.DataFile], dict[str, list[Copy]]]:
+    """The files that the lake has, and the copies of `run_ids` in them."""
+    listing = layout.data_files(files)
+    return listing, index.copies(run_ids, listing)
 
 
 def _judge(
@@ -88,8 +96,14 @@ def _judge(
     result = Appended()
     in_batch: dict[str, tuple[int, str]] = {}
     verdicts: dict[int, _Verdict] = {}
+    replaced = 0
+    new = _Verdict(now, "", set())
     ids_and_hashes = zip(runs["validation_run_id"].to_pylist(), runs["content_hash"].to_pylist(), strict=True)
     for row, (run_id, content_hash) in enumerate(ids_and_hashes):
+        if run_id not in in_batch and run_id not in known and run_id not in deletions:
+            in_batch[run_id] = row, content_hash
+            verdicts[row] = new
+            continue
         copies = known.get(run_id, ())
         latest = max(copies, default=None)
         deleted_at = deletions.get(run_id)
@@ -100,7 +114,7 @@ def _judge(
         if content_hash == current:
             result.duplicates += 1
             continue
-        result.runs_stored += 1
+        replaced += earlier_row is not None
         if earlier_row is not None:
             del verdicts[earlier_row]
         in_batch[run_id] = row, content_hash
@@ -111,63 +125,94 @@ def _judge(
             f"{floor}{latest.batch_id if latest else ''}" if floor else "",
             {copy.day for copy in copies},
         )
+    result.runs_stored = len(verdicts) + replaced
     return verdicts, result
+
+
+@dataclass(slots=True)
+class _Day:
+    """What a batch holds of one day: `runs` as its file has them, and its issues, still to be laid out.
+
+    `rows` are the day's rows of `batch_issues` in the order of its file, `places` the row of
+    `runs` that each belongs to.
+    """
+
+    runs: pa.Table
+    batch_issues: pa.Table
+    rows: pa.Array
+    places: pa.Array
+
+    def issues(self) -> pa.Table:
+        """The day's issues as their file has them; texts that stand for the run come as dictionaries."""
+        issues = self.batch_issues.take(self.rows)
+        for name in ("validation_run_id", "target_plugin", "batch_id"):
+            texts = self.runs[name].combine_chunks().dictionary_encode()
+            codes = texts.indices.take(self.places)
+            column = pa.DictionaryArray.from_arrays(codes, texts.dictionary)
+            issues = issues.append_column(name, column)
+        issues = issues.append_column("timestamp", self.runs["timestamp"].take(self.places))
+        return issues.select([column.name for column in ISSUES])
 
 
 def _partition(
     runs: pa.Table, issues: pa.Table, verdicts: dict[int, _Verdict], batch_id: str
-) -> dict[date, tuple[pa.Table, pa.Table]]:
+) -> dict[date, _Day]:
     """The rows to store by day, each table in the order that its file has.
 
     Runs: plugin, timestamp, id. Issues: plugin, severity (worst first), then as the runs.
     """
     rows = pa.array(sorted(verdicts), pa.int64())
-    kept = runs.take(rows)
+    kept = runs.take(rows) if len(rows) < runs.num_rows else runs
     kept = kept.append_column("row", rows)
     kept = kept.append_column("run_date", kept["timestamp"].cast(pa.timestamp("us")).cast(pa.date32()))
     stored_at = pa.array([verdicts[r].stored_at for r in rows.to_pylist()], pa.timestamp("us", "UTC"))
     kept = kept.append_column("stored_at", stored_at)
-    kept = kept.append_column("batch_id", pa.array([batch_id] * len(rows), pa.string()))
+    kept = kept.append_column("batch_id", pa.repeat(batch_id, len(rows)))
     order = [(c, "ascending") for c in ("run_date", "target_plugin", "timestamp", "validation_run_id")]
     kept = kept.sort_by(order).combine_chunks()
-    day_bounds = _bounds(kept["run_date"])
-    sorted_issues, issue_bounds = _sorted_issues(kept, issues, runs.num_rows, day_bounds)
+    issue_rows, places = _in_file_order(kept, issues, runs.num_rows)
+    coded = _with_dictionaries(issues)
     run_schema = arrow_schema(RUNS)
-    return {
-        kept["run_date"][start].as_py(): (
-            kept.slice(start, end - start).select(run_schema.names).cast(run_schema),
-            sorted_issues.slice(first, last - first),
+    by_day = {}
+    first = 0
+    for start, end in pairwise(_bounds(kept["run_date"])):
+        of_day = kept.slice(start, end - start)
+        last = first + _issue_count(of_day)
+        by_day[of_day["run_date"][0].as_py()] = _Day(
+            of_day.select(run_schema.names).cast(run_schema),
+            coded,
+            issue_rows.slice(first, last - first),
+            pc.subtract(places.slice(first, last - first), start),
         )
-        for (start, end), (first, last) in zip(pairwise(day_bounds), pairwise(issue_bounds), strict=True)
-    }
+        first = last
+    return by_day
 
 
-def _sorted_issues(
-    kept: pa.Table, issues: pa.Table, run_count: int, day_bounds: list[int]
-) -> tuple[pa.Table, list[int]]:
-    """The issues of the kept runs in file order, and where each day's begin and end."""
+def _in_file_order(kept: pa.Table, issues: pa.Table, run_count: int) -> tuple[pa.Array, pa.Array]:
+    """The rows of `issues` that belong to `kept`, day by day as the files have them, and for each
+    the row of its run in `kept`."""
     position = pa.array(_inverse(kept["row"].to_pylist(), run_count), pa.int64())
     place = position.take(issues["run_index"].combine_chunks())
-    if len(kept) < run_count:
-        issues = issues.filter(place.is_valid())
-        place = place.drop_null()
-    groups = pa.array(_group_numbers(kept), pa.int64()).take(place)
-    severity = pc.index_in(issues["severity"], pa.array(SEVERITIES)).cast(pa.int64())
+    groups = _group_numbers(kept).take(place)
+    severity = pc.index_in(issues["severity"], pa.array(SEVERITIES)).combine_chunks().cast(pa.int64())
     # One integer that sorts as (day and plugin, severity, run) does; rows of a run keep their order.
     key = pc.add(pc.shift_left(groups, 40), pc.add(pc.shift_left(severity, 36), place))
-    order = pc.sort_indices(pa.chunked_array([key]) if isinstance(key, pa.Array) else key)
-    issues, place = issues.take(order), place.take(order)
-    of_run = kept.select(["validation_run_id", "timestamp", "target_plugin", "batch_id"]).take(place)
-    for name in of_run.column_names:
-        issues = issues.append_column(name, of_run[name])
-    days = kept["run_date"].take(place).combine_chunks()
-    schema = arrow_schema(ISSUES)
-    starts = [kept["run_date"][start] for start in day_bounds[:-1]]
-    counts = {row["values"]: row["counts"] for row in pc.value_counts(days).to_pylist()}
-    bounds = [0]
-    for start in starts:
-        bounds.append(bounds[-1] + counts.get(start.as_py(), 0))
-    return issues.select(schema.names).cast(schema).combine_chunks(), bounds
+    order = pc.sort_indices(key).slice(0, len(key) - key.null_count)
+    return order, place.take(order)
+
+
+def _issue_count(runs: pa.Table) -> int:
+    return sum(pc.sum(runs[name]).as_py() for name in SEVERITY_COUNTS)
+
+
+def _with_dictionaries(issues: pa.Table) -> pa.Table:
+    """The issues in one piece, texts that come again and again as dictionaries: rows are then
+    numbers, which are quick to move."""
+    columns = {name: issues[name].combine_chunks() for name in issues.column_names if name != "run_index"}
+    for name in columns:
+        if repeats(columns[name]):
+            columns[name] = columns[name].dictionary_encode()
+    return pa.table(columns)
 
 
 def _bounds(column: pa.ChunkedArray) -> list[int]:
@@ -176,14 +221,14 @@ def _bounds(column: pa.ChunkedArray) -> list[int]:
     return [0, *ends]
 
 
-def _group_numbers(kept: pa.Table) -> list[int]:
+def _group_numbers(kept: pa.Table) -> pa.Array:
     """A number for each row, equal where day and plugin are equal, growing."""
-    numbers, number, before = [], -1, None
-    for group in zip(kept["run_date"].to_pylist(), kept["target_plugin"].to_pylist(), strict=True):
-        number += group != before
-        before = group
-        numbers.append(number)
-    return numbers
+    days, plugins = kept["run_date"].combine_chunks(), kept["target_plugin"].combine_chunks()
+    changes = pc.or_(
+        pc.not_equal(days.slice(1), days.slice(0, len(days) - 1)),
+        pc.not_equal(plugins.slice(1), plugins.slice(0, len(plugins) - 1)),
+    )
+    return pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(changes.cast(pa.int64()))])
 
 
 def _inverse(rows: list[int], size: int) -> list[int | None]:
@@ -205,15 +250,13 @@ def _hints(runs: pa.Table, verdicts: dict[int, _Verdict]) -> list[Hint]:
     return hints
 
 
-def _publish(
-    files: Files, batch_id: str, by_day: dict[date, tuple[pa.Table, pa.Table]], hints: list[Hint]
-) -> None:
+def _publish(files: Files, batch_id: str, by_day: dict[date, _Day], hints: list[Hint]) -> None:
     def issues_file(day: date) -> None:
-        data = encode(by_day[day][1])
+        data = encode(by_day[day].issues())
         files.publish(layout.data_path(layout.ISSUES, day, batch_id), data, renew=True)
 
     def runs_file(day: date) -> None:
-        files.publish(layout.data_path(layout.RUNS, day, batch_id), encode(by_day[day][0]))
+        files.publish(layout.data_path(layout.RUNS, day, batch_id), encode(by_day[day].runs))
 
     _for_each_day(issues_file, by_day)
     write_hints(files, hints)
@@ -233,24 +276,30 @@ def _look_again(
     files: Files,
     index: Index,
     batch_id: str,
-    by_day: dict[date, tuple[pa.Table, pa.Table]],
+    by_day: dict[date, _Day],
     before: list[layout.DataFile],
 ) -> None:
     """Leave hints for copies that others published meanwhile; make sure that the issues are there."""
-    for day, (_, issues) in by_day.items():
+    for day, part in by_day.items():
         path = layout.data_path(layout.ISSUES, day, batch_id)
         if not any(e.path == path for e in files.list_many([layout.day_folder(layout.ISSUES, day)])):
-            files.publish(path, encode(issues), renew=True)
+            files.publish(path, encode(part.issues()), renew=True)
     seen = {(f.day, f.name) for f in before}
-    since = [f for f in layout.data_files(files) if (f.day, f.name) not in seen and f.name != batch_id]
-    if not since:
+    own = {(day, batch_id) for day in by_day}
+    ids = pa.concat_arrays([p.runs["validation_run_id"].combine_chunks() for p in by_day.values()])
+
+    def published_since() -> dict[str, list[Copy]]:
+        listing = layout.data_files(files)
+        since = [f for f in listing if (f.day, f.name) not in seen | own]
+        return index.copies_in(since, ids) if since else {}
+
+    others = layout.relisting(published_since)
+    if not others:
         return
-    ids = pa.concat_arrays([t["validation_run_id"].combine_chunks() for t, _ in by_day.values()])
-    others = index.copies_in(since, ids)
     hints = []
-    for day, (runs, _) in by_day.items():
+    for day, part in by_day.items():
         for run_id, stored_at in zip(
-            runs["validation_run_id"].to_pylist(), runs["stored_at"].to_pylist(), strict=True
+            part.runs["validation_run_id"].to_pylist(), part.runs["stored_at"].to_pylist(), strict=True
         ):
             for other in others.get(run_id, ()):
                 newer = (other.stored_at, other.batch_id) > (stored_at, batch_id)

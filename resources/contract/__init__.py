@@ -1,0 +1,47 @@
+"""Run files, read to the letter: bytes in, runs and rejections out.
+
+`split` takes a file apart into the runs it delivers; a `Shape` reads one of them, by the short way
+(`quick`) where that can be vouched for and by the long one (`exact`) where not.
+"""
+
+from resources.contract.exact import read_exactly
+from resources.contract.files import RUN_FILE_SUFFIXES, UTF8_BOM, split
+from resources.contract.model import (
+    DEFAULT_MAX_FILE_BYTES,
+    MAX_DEPTH,
+    ContractError,
+    Delivery,
+    Issue,
+    ReadRun,
+    Rejection,
+    Run,
+)
+from resources.contract.quick import (
+    BARE,
+    NOT_DECODED,
+    Shape,
+    may_hide_colons,
+    parse_timestamp,
+    parse_timestamps,
+)
+
+__all__ = [
+    "BARE",
+    "DEFAULT_MAX_FILE_BYTES",
+    "MAX_DEPTH",
+    "NOT_DECODED",
+    "RUN_FILE_SUFFIXES",
+    "UTF8_BOM",
+    "ContractError",
+    "Delivery",
+    "Issue",
+    "ReadRun",
+    "Rejection",
+    "Run",
+    "Shape",
+    "may_hide_colons",
+    "parse_timestamp",
+    "parse_timestamps",
+    "read_exactly",
+    "split",
+]

@@ -1,0 +1,67 @@
+"""A run file, taken apart into the runs it delivers."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from typing import Any
+
+import msgspec
+
+from resources.contract.exact import why_not_json
+from resources.contract.model import DEFAULT_MAX_FILE_BYTES, ContractError, Delivery, Rejection
+
+UTF8_BOM = b"\xef\xbb\xbf"
+NDJSON_SUFFIXES = (".ndjson", ".jsonl")
+PACKED_SUFFIXES = (".gz", ".zst")
+RUN_FILE_SUFFIXES = tuple(
+    base + packed for base in (".json", *NDJSON_SUFFIXES) for packed in ("", *PACKED_SUFFIXES)
+)
+
+_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def split(delivery: Delivery, max_bytes: int = DEFAULT_MAX_FILE_BYTES) -> list[Delivery] | Rejection:
+    """The runs that a file delivers, or why it is refused as a whole.
+
+    The file's name decides: `.gz` and `.zst` are unpacked to at most `max_bytes`; `.ndjson` and
+    `.jsonl` hold a run a line; anything else holds one run or an array of runs.
+    """
+    name = delivery.source.lower()
+    try:
+        data = _unpacked(name, delivery.raw, max_bytes)
+    except ContractError as error:
+        return Rejection(delivery.source, delivery.raw, error.pointer, error.rule)
+    data = data.removeprefix(UTF8_BOM)
+    if name.removesuffix(".gz").removesuffix(".zst").endswith(NDJSON_SUFFIXES):
+        pieces = [(n, line) for n, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+    elif data.lstrip()[:1] == b"[":
+        try:
+            pieces = [(n, bytes(raw)) for n, raw in enumerate(_decode_array(data), 1)]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            why = why_not_json(data)
+            return Rejection(delivery.source, delivery.raw, why.pointer, why.rule)
+    else:
+        return [Delivery(delivery.source, data, delivery.modified)]
+    return [Delivery(delivery.source, raw, delivery.modified, n) for n, raw in pieces]
+
+
+def _unpacked(name: str, data: bytes, max_bytes: int) -> bytes:
+    stream: Any
+    if name.endswith(".gz"):
+        stream = gzip.GzipFile(fileobj=io.BytesIO(data))
+    elif name.endswith(".zst"):
+        import pyarrow as pa
+
+        stream = pa.CompressedInputStream(pa.BufferReader(data), "zstd")
+    else:
+        stream = io.BytesIO(data)
+    try:
+        # One byte over the limit is enough to know; a bomb is never unpacked whole.
+        unpacked = bytes(stream.read(max_bytes + 1))
+    except (OSError, EOFError, zlib.error) as error:
+        raise ContractError("$", f"cannot be unpacked: {error}") from error
+    if len(unpacked) > max_bytes:
+        raise ContractError("$", f"more than {max_bytes} bytes unpacked (raise the limit to take it)")
+    return unpacked
