@@ -321,10 +321,14 @@ class FsspecFiles:
             raise OSError(f"renaming to {name} had no effect")
 
     def _make_folders(self, folder: str) -> None:
+        """Make `folder` and those above it, level by level, since others may be making them too."""
+        if not folder or self.fs.isdir(folder):
+            return
+        self._make_folders(folder.rpartition("/")[0])
         try:
-            self.fs.makedirs(folder, exist_ok=True)
+            self.fs.mkdir(folder, create_parents=False)
         except Exception:
-            if not self.fs.isdir(folder):  # another writer may have been first
+            if not self.fs.isdir(folder):  # so it was not that another writer came first
                 raise
 
     def _walk(self, path: str, temporary: bool = False) -> list[Entry]:
