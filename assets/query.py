@@ -19,6 +19,7 @@ from resources.schema import ISSUES, RUN_DATE, SEVERITIES
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 NEWEST_FIRST = ('"timestamp" DESC', "validation_run_id", "issue_index")
+SEARCHED = ("description", "recommendation", "file_path")
 SORTABLE = frozenset(c.name for c in (*ISSUES, RUN_DATE)) - {"details", "extra"}
 
 
@@ -88,9 +89,9 @@ def compile(query: Query) -> Compiled:
     issues.add("fingerprint = ?", query.fingerprint)
     issues.add("file_path GLOB ?", query.file_path)
     for word in (query.text or "").split():
-        issues.add(
-            "contains(lower(concat_ws(chr(10), description, recommendation, file_path)), lower(?))", word
-        )
+        # Column by column: DuckDB then lowers each distinct text once, not each row's.
+        found = " OR ".join(f"contains(lower({column}), lower(?))" for column in SEARCHED)
+        issues.add(f"({found})", *[word] * len(SEARCHED))
     if query.where is not None:
         from assets.where import checked
 

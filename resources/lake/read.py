@@ -95,8 +95,7 @@ def _choose(
     What does not count in the latter stands in the tables `runs_lost` and `issues_lost`.
     """
     names = dict(zip(files.paths([f.runs_path for f in data_files]), data_files, strict=True))
-    _collect_copies(connection, files, list(names), days)
-    if connection.execute(sql("resources", "nothing_to_choose")).fetchall() == [(True,)]:
+    if _collect_copies(connection, files, list(names), days):
         return set(), set()
     connection.execute(f"CREATE TEMP TABLE losers AS {sql('resources', 'losers')}")
     losers = connection.execute(
@@ -122,34 +121,36 @@ def _choose(
 
 def _collect_copies(
     connection: duckdb.DuckDBPyConnection, files: Files, names: list[str], days: list[date] | None
-) -> None:
-    """Fill the tables that `losers.sql` reads.
+) -> bool:
+    """Fill the tables that `losers.sql` reads; True where that is needless, since every copy counts.
 
     A read of some days also looks at the other days on which newer copies may lie.
     """
     connection.execute("CREATE TEMP TABLE deletions (validation_run_id VARCHAR, deleted_at TIMESTAMPTZ)")
-    if deletions := read_deletions(files):
-        connection.executemany("INSERT INTO deletions VALUES ($1, $2)", list(deletions.items()))
     connection.execute(
         "CREATE TEMP TABLE run_copies"
         " (validation_run_id VARCHAR, stored_at TIMESTAMPTZ, batch_id VARCHAR, filename VARCHAR)"
     )
     if not names:
-        return
-    connection.execute(
-        "INSERT INTO run_copies SELECT validation_run_id, stored_at, batch_id, filename"
-        " FROM read_parquet($1, filename => true, hive_partitioning => false)",
-        [names],
-    )
+        return True
+    deletions = read_deletions(files)
     elsewhere, run_ids = _elsewhere(read_hints(files), set(days)) if days is not None else (set(), set())
     others = [f.runs_path for f in layout.data_files(files, sorted(elsewhere))] if elsewhere else []
+    if not deletions and not others:
+        [(each_once,)] = connection.execute(sql("resources", "each_once"), [names]).fetchall()
+        if each_once:
+            return True
+    if deletions:
+        connection.executemany("INSERT INTO deletions VALUES ($1, $2)", list(deletions.items()))
+    copies = (
+        "INSERT INTO run_copies SELECT validation_run_id, stored_at, batch_id, filename"
+        " FROM read_parquet($1, filename => true, hive_partitioning => false)"
+    )
+    connection.execute(copies, [names])
     if others:
-        connection.execute(
-            "INSERT INTO run_copies SELECT validation_run_id, stored_at, batch_id, filename"
-            " FROM read_parquet($1, filename => true, hive_partitioning => false)"
-            " WHERE validation_run_id IN (SELECT unnest($2))",
-            [files.paths(others), sorted(run_ids)],
-        )
+        among = f"{copies} WHERE validation_run_id IN (SELECT unnest($2))"
+        connection.execute(among, [files.paths(others), sorted(run_ids)])
+    return False
 
 
 def _elsewhere(hints: list[Hint], days: set[date]) -> tuple[set[date], set[str]]:
