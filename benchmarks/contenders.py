@@ -31,7 +31,7 @@ COLUMNS = """{
 
 def issuelake(inbox: str, out: str) -> tuple[float, int]:
     """Both tables, everything checked, durable."""
-    import pyarrow.parquet  # noqa: F401
+    import pyarrow.parquet  # noqa: F401  # imported before the clock starts, as for the peers
 
     from assets import ingest, sources
     from resources.config import open_storage

@@ -42,7 +42,7 @@ def commands() -> str:
     """Every command with its help, arguments and options."""
     group = typer.main.get_command(app)
     text = "# Commands\n\nGenerated from the code; `issuelake COMMAND --help` says the same.\n"
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    for name, command in group.commands.items():  # type: ignore[attr-defined]  # an app with commands is a group
         nested = getattr(command, "commands", None)
         for path, one in ((f"{name} {k}", c) for k, c in nested.items()) if nested else [(name, command)]:
             text += f"\n## issuelake {path}\n\n{_dedented(one.help)}\n\n| | |\n|---|---|\n"

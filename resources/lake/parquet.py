@@ -22,6 +22,7 @@ _DISTINCT_SHARE = 0.5
 """Of the rows, up to which values repeat enough: a dictionary of more costs time and saves nothing."""
 
 _SAMPLE = 4096
+"""Rows that are looked at to tell whether the values of a column repeat."""
 
 _STATISTICS = [
     "validation_run_id",
