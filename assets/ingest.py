@@ -1,7 +1,9 @@
 """Ingest: run files in, batches out, every file accounted for.
 
-Threads fetch and read portions side by side while the batch before is stored. A batch is stored
-whenever enough has been read, so memory stays bounded however much comes in.
+Portions of the input are read until a window is full; then the window is stored, while the next
+one is read. This process takes the portions from the front of the window, a worker process, where
+one pays, from its back, until they meet. Each keeps the issues that it has read and lays out
+their files; what is stored, and in which order, is decided here for both.
 """
 
 from __future__ import annotations
@@ -11,32 +13,32 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from assets import kernel, sources
-from assets.kernel import Chunk
+from assets import sources
+from assets.reader import Amount, Reader
 from assets.sources import RunFile
+from assets.worker import Worker
 from resources import contract
 from resources.contract import Delivery, Rejection
 from resources.lake import Lake
 from resources.lake.write import Appended
 
-BATCH_BYTES = 96 * 1024 * 1024
-"""Of Arrow data; storing a batch takes about twice as much again."""
+WINDOW_BYTES = 128 * 1024 * 1024
+"""Of input, as it comes; what a window needs in memory is between a fifth and three times as much."""
 
 WORTH_A_WORKER = 24 * 1024 * 1024
-"""Bytes of input from which on a second process is quicker than one: decoding holds the interpreter's
+"""Bytes of input from which on a second process is quicker than one: reading holds the interpreter's
 lock, so a second thread would wait for the first."""
 
-WAITING = 6
-"""Portions that are read or being read, and not stored yet."""
+AHEAD = 2
+"""Portions that the worker has been sent and not answered: it never waits for the next one."""
 
 
 @dataclass(slots=True)
@@ -79,163 +81,132 @@ def ingest(
         # Arrow's own allocator hands buffers of this size back to the system and takes them anew all
         # the time: twice the system time, and a third more memory at the peak.
         pa.set_memory_pool(pa.system_memory_pool())
-    with ExitStack() as stack:
-        readers = [stack.enter_context(_Reader.in_a_thread())]
+    portions = sources.portions(files)
+    with _Storing(lake, progress) as storing:
         if _worth_a_worker(files):
-            readers.append(stack.enter_context(_Reader.in_a_process()))
-        portions = sources.portions(files)
-        return store(lake, _read_ahead(readers, portions, max_file_bytes), progress)
+            with Worker() as worker:
+                for window in _windows(portions):
+                    worker.send("start", max_file_bytes)
+                    reader = Reader(max_file_bytes)
+                    _read_from_both_ends(reader, worker, window, storing.seen)
+                    storing.store(reader, worker)
+        else:
+            reader, size = Reader(max_file_bytes), 0
+            for place, fetched in enumerate(sources.fetched(portions)):
+                size += storing.seen(reader.read(place, fetched))
+                if size >= WINDOW_BYTES:
+                    storing.store(reader)
+                    reader, size = Reader(max_file_bytes), 0
+            storing.store(reader)
+    return storing.result
 
 
-class _Reader:
-    """Something that reads one portion after the other."""
-
-    def __init__(self, pool: Executor, stop: Callable[[], None]) -> None:
-        self._pool = pool
-        self._stop = stop
-        self.latest: Future[Portion] | None = None
-
-    @classmethod
-    def in_a_thread(cls) -> Self:
-        pool = ThreadPoolExecutor(1)
-        return cls(pool, lambda: pool.shutdown(cancel_futures=True))
-
-    @classmethod
-    def in_a_process(cls) -> Self:
-        # loky's workers do not import the caller's main module, so scripts and notebooks need no guard.
-        from loky import ProcessPoolExecutor
-
-        pool = ProcessPoolExecutor(1)
-        return cls(pool, lambda: pool.shutdown(wait=True, kill_workers=True))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-
-    def busy(self) -> bool:
-        return self.latest is not None and not self.latest.done()
-
-    def submit(self, portion: list[RunFile], max_file_bytes: int) -> Future[Portion]:
-        self.latest = self._pool.submit(fetch_and_read, portion, max_file_bytes)
-        return self.latest
-
-
-def _read_ahead(
-    readers: list[_Reader], portions: Iterable[list[RunFile]], max_file_bytes: int
-) -> Iterator[Portion]:
-    """The portions in their order, each read by whoever is free, never more than a few waiting."""
-    pending: deque[Future[Portion]] = deque()
-    for portion in portions:
-        free = [reader for reader in readers if not reader.busy()]
-        while not free:
-            wait([r.latest for r in readers if r.latest], return_when=FIRST_COMPLETED)
-            free = [reader for reader in readers if not reader.busy()]
-        pending.append(free[0].submit(portion, max_file_bytes))
-        while len(pending) > WAITING or (pending and pending[0].done()):
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
+def store_deliveries(lake: Lake, deliveries: Sequence[Delivery]) -> Ingested:
+    """Store deliveries that are at hand already."""
+    with _Storing(lake) as storing:
+        reader = Reader()
+        storing.seen(reader.read(0, deliveries))
+        storing.store(reader)
+    return storing.result
 
 
 def _worth_a_worker(files: Sequence[RunFile]) -> bool:
     """Whether a second process saves more than it costs to start."""
     local = all(file.fs is None and file.path != sources.STANDARD_INPUT for file in files)
-    return local and (os.cpu_count() or 1) > 1 and sum(file.size for file in files) >= WORTH_A_WORKER
+    several = os.name == "posix" and (os.cpu_count() or 1) > 1
+    return local and several and sum(file.size for file in files) >= WORTH_A_WORKER
 
 
-def store_deliveries(lake: Lake, deliveries: Sequence[Delivery]) -> Ingested:
-    """Store deliveries that are at hand already."""
-    return store(lake, [read(deliveries, contract.DEFAULT_MAX_FILE_BYTES)])
+_Window = deque[tuple[int, list[RunFile]]]
 
 
-def store(lake: Lake, portions: Iterable[Portion], progress: Progress | None = None) -> Ingested:
-    """Store portions as they come, a batch at a time, while the next ones are read."""
-    started = time.monotonic()
-    result = Ingested()
-    with _no_collector(), ThreadPoolExecutor(1) as storing:
-        batch = _Batch()
-        pending: Future[Appended] | None = None
-        for portion in portions:
-            batch.add(portion.chunk)
-            result.files += portion.files
-            _count_rejections(result, portion.chunk.rejections)
-            if progress is not None:
-                progress(portion.files, portion.size)
-            if batch.size >= BATCH_BYTES:
-                _count_stored(result, pending)
-                pending = storing.submit(batch.store, lake)
-                batch = _Batch()
-        _count_stored(result, pending)
-        _count_stored(result, storing.submit(batch.store, lake))
-    result.seconds = round(time.monotonic() - started, 3)
-    return result
+def _windows(portions: Iterable[list[RunFile]]) -> Iterator[_Window]:
+    """The portions, numbered, as many together as are stored together."""
+    window: _Window = deque()
+    size = 0
+    for place, portion in enumerate(portions):
+        window.append((place, portion))
+        size += sum(file.size for file in portion)
+        if size >= WINDOW_BYTES:
+            yield window
+            window, size = deque(), 0
+    if window:
+        yield window
 
 
-@dataclass(slots=True)
-class Portion:
-    """A chunk, and how many files and bytes it was read from."""
-
-    chunk: Chunk
-    files: int
-    size: int
-
-
-def read(deliveries: Sequence[Delivery], max_file_bytes: int) -> Portion:
-    """What the files in `deliveries` hold."""
-    runs: list[Delivery] = []
-    refused: list[Rejection] = []
-    for delivery in deliveries:
-        split = contract.split(delivery, max_file_bytes)
-        if isinstance(split, Rejection):
-            refused.append(split)
-        else:
-            runs += split
-    chunk = kernel.build(runs)
-    chunk.rejections += refused
-    return Portion(chunk, len(deliveries), sum(len(delivery.raw) for delivery in deliveries))
+def _read_from_both_ends(
+    reader: Reader, worker: Worker, window: _Window, seen: Callable[[Amount], int]
+) -> None:
+    """Read `window`, this process from the front and the worker from the back, until they meet."""
+    sent = 0
+    while window or sent:
+        # At the end not more than one, so that nobody waits long for the other.
+        while window and sent < (AHEAD if len(window) > 2 * AHEAD else 1):
+            worker.send("fetch", *window.pop())
+            sent += 1
+        if window:
+            seen(reader.fetch(*window.popleft()))
+        while sent and (worker.answered() or not window):
+            seen(worker.receive())
+            sent -= 1
 
 
-def fetch_and_read(portion: list[RunFile], max_file_bytes: int) -> Portion:
-    """One step of an ingest, whichever thread, process or machine takes it."""
-    with _no_collector():
-        return read(sources.fetch(portion), max_file_bytes)
+class _Storing:
+    """Stores one window after the other, and counts."""
 
+    def __init__(self, lake: Lake, progress: Progress | None = None) -> None:
+        self.result = Ingested()
+        self._lake = lake
+        self._progress = progress
+        self._started = time.monotonic()
+        self._stack = ExitStack()
+        self._pending: Future[Appended] | None = None
 
-class _Batch:
-    """Chunks on their way to storage."""
+    def __enter__(self) -> Self:
+        self._stack.enter_context(_no_collector())
+        self._publishing = self._stack.enter_context(ThreadPoolExecutor(1))
+        return self
 
-    def __init__(self) -> None:
-        self._chunks: list[Chunk] = []
-        self._runs = 0
-        self.size = 0
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        with self._stack:
+            if failed is None:
+                self._settle()
+        self.result.seconds = round(time.monotonic() - self._started, 3)
 
-    def add(self, chunk: Chunk) -> None:
-        shifted = pc.add(chunk.issues["run_index"], pa.scalar(self._runs, pa.int32()))
-        issues = chunk.issues.set_column(0, "run_index", shifted)
-        self._chunks.append(Chunk(chunk.runs, issues, chunk.rejections))
-        self._runs += chunk.runs.num_rows
-        self.size += chunk.runs.nbytes + chunk.issues.nbytes
+    def seen(self, amount: Amount) -> int:
+        """Count what was read; its bytes."""
+        self.result.files += amount.files
+        if self._progress is not None:
+            self._progress(amount.files, amount.size)
+        return amount.size
 
-    def store(self, lake: Lake) -> Appended:
-        """Make the batch durable: what was refused first, so nothing is acknowledged and lost."""
-        lake.reject([r for chunk in self._chunks for r in chunk.rejections])
-        if not self._runs:
-            return Appended()
-        runs = pa.concat_tables([chunk.runs for chunk in self._chunks])
-        issues = pa.concat_tables([chunk.issues for chunk in self._chunks])
-        self._chunks.clear()
-        return lake.append(runs, issues)
+    def store(self, reader: Reader, worker: Worker | None = None) -> None:
+        """Store what `reader`, and `worker` after it, have read; durable when the next window is
+        stored, or at the end."""
+        if worker is not None:
+            worker.send("finish")
+        parts = [reader.finish()] + ([] if worker is None else [worker.receive()])
+        # The window before must be in the lake before this one is looked at.
+        self._settle()
+        rejections = [rejection for part in parts for rejection in part.rejections]
+        # First, so that nothing is acknowledged and lost.
+        self._lake.reject(rejections)
+        _count_rejections(self.result, rejections)
+        plan = self._lake.plan([part.runs for part in parts])
+        if worker is not None:
+            worker.send("lay_out", plan.batches[1])
+        files = [reader.lay_out(plan.batches[0])] + ([] if worker is None else [worker.receive()])
+        laid_out = [by_day for by_day in files if by_day]
+        self._pending = self._publishing.submit(self._lake.commit, plan, laid_out)
 
-
-def _count_stored(result: Ingested, stored: Future[Appended] | None) -> None:
-    if stored is not None:
-        appended = stored.result()
-        result.runs_stored += appended.runs_stored
-        result.duplicates += appended.duplicates
-        result.issues_stored += appended.issues_stored
-        result.days |= appended.days
+    def _settle(self) -> None:
+        if self._pending is not None:
+            appended = self._pending.result()
+            self._pending = None
+            self.result.runs_stored += appended.runs_stored
+            self.result.duplicates += appended.duplicates
+            self.result.issues_stored += appended.issues_stored
+            self.result.days |= appended.days
 
 
 def _count_rejections(result: Ingested, rejections: list[Rejection]) -> None:

@@ -23,22 +23,27 @@ from resources.files import modified_at, open_filesystem, without_secrets
 if TYPE_CHECKING:
     import fsspec
 
-CHUNK_BYTES = 8 * 1024 * 1024
+CHUNK_BYTES = 4 * 1024 * 1024
 CHUNK_FILES = 1000
 FETCHES_IN_FLIGHT = 128
 
 STANDARD_INPUT = "-"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunFile:
     """A file to ingest. `fs` is None for a local file."""
 
     path: str
     size: int
-    modified: datetime | None
+    modified_at: float | None
+    """Seconds since 1970."""
     fs: fsspec.AbstractFileSystem | None = None
     url: str = ""
+
+    @property
+    def modified(self) -> datetime | None:
+        return datetime.fromtimestamp(self.modified_at, UTC) if self.modified_at else None
 
     @property
     def name(self) -> str:
@@ -56,7 +61,8 @@ def find(
     `storage_options` go to the fsspec storage of URLs. Raises `UsageError` for a source that
     does not exist.
     """
-    found: dict[tuple[str, str], RunFile] = {}
+    found: list[RunFile] = []
+    sources = list(sources)
     for source in sources:
         if source == STANDARD_INPUT:
             files: Iterable[RunFile] = [RunFile(STANDARD_INPUT, 0, None)]
@@ -64,8 +70,10 @@ def find(
             files = _find_remote(source, storage_options)
         else:
             files = _find_local(source.removeprefix("file://"), skip)
-        found.update({(file.url, file.path): file for file in files})
-    return list(found.values())
+        found += files
+    if len(sources) == 1:  # nothing comes twice, and of many files a table would take much memory
+        return found
+    return list({(file.url, file.path): file for file in found}.values())
 
 
 def _find_local(source: str, skip: str | None) -> Iterator[RunFile]:
@@ -94,12 +102,12 @@ def _walk(folder: str, skip: str | None) -> Iterator[RunFile]:
                 yield from _walk(entry.path, skip)
         elif entry.is_file() and entry.name.lower().endswith(RUN_FILE_SUFFIXES):
             stat = entry.stat()
-            yield RunFile(entry.path, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))
+            yield RunFile(entry.path, stat.st_size, stat.st_mtime)
 
 
 def _local(path: str) -> RunFile:
     stat = os.stat(path)
-    return RunFile(path, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))
+    return RunFile(path, stat.st_size, stat.st_mtime)
 
 
 def _find_remote(source: str, storage_options: dict[str, Any] | None) -> Iterator[RunFile]:
@@ -126,9 +134,8 @@ def _find_remote(source: str, storage_options: dict[str, Any] | None) -> Iterato
         )
     for name, info in sorted(infos.items()):
         if info["type"] == "file":
-            moment = modified_at(info)
-            modified = datetime.fromtimestamp(moment, UTC) if moment else None
-            yield RunFile(name, info["size"] or 0, modified, fs, f"{protocol}://{name.lstrip('/')}")
+            url = f"{protocol}://{name.lstrip('/')}"
+            yield RunFile(name, info["size"] or 0, modified_at(info), fs, url)
 
 
 def portions(files: Sequence[RunFile]) -> Iterator[list[RunFile]]:

@@ -14,7 +14,6 @@ A change of the recipe is a new version number and a backfill, never an edit of 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
@@ -58,16 +57,3 @@ def digest(identity: bytes) -> str:
 def ordinal_digest(fingerprint: str, ordinal: int) -> str:
     """The fingerprint of an issue that `ordinal` equal ones of its run precede."""
     return digest(f"{fingerprint}{SEPARATOR}{ordinal}".encode()) if ordinal else fingerprint
-
-
-def tell_apart(fingerprints: list[str]) -> list[str]:
-    """The fingerprints of one run's issues, with the ordinal hashed into the second and later equals."""
-    if len(set(fingerprints)) == len(fingerprints):
-        return fingerprints
-    seen: Counter[str] = Counter()
-    told_apart = []
-    for fingerprint in fingerprints:
-        ordinal = seen[fingerprint]
-        seen[fingerprint] += 1
-        told_apart.append(ordinal_digest(fingerprint, ordinal))
-    return told_apart

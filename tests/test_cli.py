@@ -397,7 +397,7 @@ def test_reading_loads_neither_dagster_nor_polars(filled: Cli, words: list[str])
 def test_storing_one_run_loads_neither_dagster_nor_polars(cli: Cli) -> None:
     code = (
         "import sys; from pipelines.cli.app import app; app(sys.argv[1:], standalone_mode=False);"
-        "loaded = {'dagster', 'polars', 'pandas', 'loky'} & set(sys.modules); assert not loaded, loaded"
+        "loaded = {'dagster', 'polars', 'pandas'} & set(sys.modules); assert not loaded, loaded"
     )
     path = run_file(cli.folder)
     subprocess.run(

@@ -459,7 +459,7 @@ def test_a_run_that_counts_on_two_days_is_found(world: World) -> None:
 class TestInbox:
     def files(self, *sizes: int, age: float = 60) -> Waiting:
         moment = self.now - timedelta(seconds=age)
-        return Waiting([RunFile(f"{n}.json", size, moment) for n, size in enumerate(sizes)])
+        return Waiting([RunFile(f"{n}.json", size, moment.timestamp()) for n, size in enumerate(sizes)])
 
     now = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from assets import kernel
-from assets.kernel import Chunk, identity
-from resources import contract
+from assets.kernel import Builder, Chunk, builder
+from resources import contract, fingerprint
 from resources.contract import Delivery, Rejection, Shape, split
 
 MODIFIED = datetime(2025, 8, 29, 12, tzinfo=UTC)
@@ -204,15 +205,15 @@ def not_decoded(_: Shape, __: bytes) -> Any:
 
 @contextmanager
 def exactly() -> Iterator[None]:
-    """Every document by the long way, every fingerprint by itself."""
-    with mock.patch.object(Shape, "decode", not_decoded), mock.patch.object(identity, "BULK_ISSUES", 10**9):
+    """Every document by the long way."""
+    with mock.patch.object(Shape, "decode", not_decoded):
         yield
 
 
 @contextmanager
 def quickly(shape: Shape = contract.BARE) -> Iterator[None]:
-    """Whatever can by the short way, fingerprints in bulk, with the unknown fields of `shape` expected."""
-    with mock.patch.object(kernel, "_expected", shape), mock.patch.object(identity, "BULK_ISSUES", 0):
+    """Whatever can by the short way, with the unknown fields of `shape` expected."""
+    with mock.patch.object(builder, "_expected", shape):
         yield
 
 
@@ -251,17 +252,42 @@ def test_sound_documents_take_the_short_way() -> None:
     ] * 3
     with quickly():
         first = kernel.build(deliveries(*documents))
-        with mock.patch.object(contract.quick, "read_exactly", side_effect=AssertionError):
+        with mock.patch.object(contract, "read_exactly", side_effect=AssertionError):
             assert rows(kernel.build(deliveries(*documents))) == rows(first)
     assert first.runs["extra"].to_pylist() == ['{"v":2}'] * 3
     assert first.issues["extra"].to_pylist() == ['{"line":1}'] * 3
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(DOCUMENTS, min_size=2, max_size=6), st.randoms())
+def test_portions_in_any_order_make_the_same_chunk(documents: list[bytes], random: Any) -> None:
+    """Property: who reads which portion first, and what was met before, makes no difference."""
+    pieces = deliveries(*documents, *documents)
+    places = list(range(0, len(pieces), 2))
+    random.shuffle(places)
+    reading = Builder()
+    for place in places:
+        reading.add(pieces[place : place + 2], place)
+    assert rows(reading.finish()) == rows(kernel.build(pieces))
+
+
+def test_an_issue_that_was_met_before_is_not_decoded_again() -> None:
+    issue = ISSUE.encode() % b""
+    runs = [b'{"target_plugin":"%s","issues_list":[%s]}' % (plugin, issue) for plugin in (b"a", b"b", b"a")]
+    reading = Builder()
+    reading.add(deliveries(*runs[:2]))
+    with mock.patch.object(Shape, "decode_issues", side_effect=AssertionError):
+        reading.add(deliveries(runs[2]), 1)
+    issues = reading.finish().issues
+    first, other, again = issues["fingerprint"].to_pylist()
+    assert first == again != other
 
 
 def test_the_unknown_fields_expected_are_bounded() -> None:
     document = json.dumps({f"k{n}": n for n in range(1000)}).encode()
     with quickly():
         chunk = kernel.build(deliveries(document))
-        assert len(kernel._expected.run_keys) == contract.quick.MAX_EXPECTED
+        assert len(builder._expected.run_keys) == contract.quick.MAX_EXPECTED
         assert rows(kernel.build(deliveries(document))) == rows(chunk)
 
 
@@ -374,12 +400,16 @@ def fingerprints(*documents: bytes) -> list[str]:
 @given(
     st.lists(st.lists(st.sampled_from(["a 1", "a 2", "'x' b", "b", "", "é 0x1F"]), max_size=6), max_size=4)
 )
-def test_fingerprints_in_bulk_are_those_one_by_one(descriptions: list[list[str]]) -> None:
+def test_fingerprints_are_those_of_the_recipe(descriptions: list[list[str]]) -> None:
     documents = [run_of(*texts) for texts in descriptions]
-    with exactly():
-        one_by_one = [print_ for document in documents for print_ in fingerprints(document)]
-    with quickly():
-        assert fingerprints(*documents) == one_by_one
+    expected = []
+    for texts in descriptions:
+        seen: Counter[str] = Counter()
+        for text in texts:
+            digest = fingerprint.digest(fingerprint.identity("p", None, "", None, text))
+            expected.append(fingerprint.ordinal_digest(digest, seen[digest]))
+            seen[digest] += 1
+    assert fingerprints(*documents) == expected
 
 
 def test_a_shifted_line_does_not_change_a_fingerprint() -> None:

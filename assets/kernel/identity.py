@@ -2,58 +2,60 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from itertools import chain, pairwise
-from typing import Any, cast
+from array import array
+from collections.abc import Mapping
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.kernel.columns import Columns
 from resources import fingerprint
-from resources.session import cursor, sql
 
-BULK_ISSUES = 2000
-"""From here on vectors pay; fewer would not repay the import of DuckDB."""
+_PARTS = ("target_plugin", "category", "rule", "file_path", "description")
 
 
-def fingerprints(columns: Columns, plugins: pa.Array, run_index: pa.Array) -> pa.Array:
-    """The fingerprint of every issue; `plugins` and `run_index` have a row per issue too."""
-    rules = _rules(columns.details)
-    texts = columns.issue_texts
-    parts = (
-        plugins,
-        texts["category"],
-        pa.array(rules, pa.string()),
-        texts["file_path"],
-        texts["description"],
+def fingerprints(
+    distinct: Mapping[str, pa.Array], issues: array[int], bounds: list[int]
+) -> pa.DictionaryArray:
+    """The fingerprint of every issue.
+
+    `issues` are rows of `distinct`; those of run i are `bounds[i]` to `bounds[i + 1]`.
+    """
+    numbers, digests = _digests(*(distinct[name] for name in _PARTS))
+    prints = list(map(numbers.__getitem__, issues))
+    further = _tell_apart(prints, bounds, digests)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(prints, pa.int32()), pa.array(digests + further, pa.string())
     )
-    if len(rules) >= BULK_ISSUES:
-        return _in_bulk(parts, run_index)
-    identities = map(fingerprint.identity, *(part.to_pylist() for part in parts))
-    digests = list(map(fingerprint.digest, identities))
-    per_run = (fingerprint.tell_apart(digests[start:end]) for start, end in pairwise(columns.bounds))
-    return pa.array(list(chain.from_iterable(per_run)), pa.string())
 
 
-def _rules(documents: Sequence[dict[str, Any] | None]) -> list[str]:
-    """`fingerprint.rule_of` each of `documents`; the first key that can name a rule mostly does."""
-    key = fingerprint.RULE_KEYS[0]
-    rules = [None if details is None else details.get(key) for details in documents]
-    if set(map(type, rules)) == {str}:
-        return cast(list[str], rules)
-    return ["" if not details else fingerprint.rule_of(details) for details in documents]
+def _digests(*parts: pa.Array) -> tuple[list[int], list[str]]:
+    """For each row of `parts` the number of its identity; the digests of the identities.
 
-
-def _in_bulk(parts: tuple[pa.Array, ...], run_index: pa.Array) -> pa.Array:
-    """What `fingerprint.identity`, `digest` and `tell_apart` give row by row."""
+    What `fingerprint.identity` and `digest` give row by row.
+    """
     *plain, description = parts
     identities = pc.binary_join_element_wise(
         *(part.fill_null("") for part in plain), _folded(description), fingerprint.SEPARATOR
     ).dictionary_encode()
-    digests = _digests(identities.dictionary).take(identities.indices)
-    return _told_apart(digests, identities.indices, run_index)
+    distinct = identities.dictionary.cast(pa.binary()).to_pylist()
+    return identities.indices.to_pylist(), list(map(fingerprint.digest, distinct))
+
+
+def _tell_apart(prints: list[int], bounds: list[int], digests: list[str]) -> list[str]:
+    """Give the second and later equals in a run a print of their own; those, which follow `digests`."""
+    further: dict[tuple[int, int], int] = {}
+    for start, end in pairwise(bounds):
+        of_run = prints[start:end]
+        if len(set(of_run)) == len(of_run):
+            continue
+        seen: dict[int, int] = {}
+        for row, number in enumerate(of_run, start):
+            ordinal = seen.get(number, 0)
+            seen[number] = ordinal + 1
+            if ordinal:
+                prints[row] = further.setdefault((number, ordinal), len(digests) + len(further))
+    return [fingerprint.ordinal_digest(digests[number], ordinal) for number, ordinal in further]
 
 
 def _folded(descriptions: pa.Array) -> pa.Array:
@@ -61,27 +63,3 @@ def _folded(descriptions: pa.Array) -> pa.Array:
     distinct = descriptions.dictionary_encode()
     folded = pc.replace_substring_regex(distinct.dictionary, fingerprint.VOLATILE, fingerprint.PLACEHOLDER)
     return folded if len(folded) == len(descriptions) else folded.take(distinct.indices)
-
-
-def _digests(identities: pa.Array) -> pa.Array:
-    """`fingerprint.digest` of each; hashed by DuckDB, which lets go of the interpreter meanwhile."""
-    with cursor() as connection:
-        connection.register("identities", pa.table({"identity": identities}))
-        digests = connection.sql(sql("assets", "kernel_digests")).to_arrow_table()["digest"]
-        return digests.cast(pa.string()).combine_chunks()
-
-
-def _told_apart(digests: pa.Array, identity: pa.Array, run_index: pa.Array) -> pa.Array:
-    """`fingerprint.tell_apart` for every run at once; `identity` numbers the distinct identities."""
-    places = pc.add(pc.shift_left(run_index.cast(pa.int64()), 32), identity.cast(pa.int64()))
-    if pc.count_distinct(places).as_py() == len(places):
-        return digests
-    counts = pc.value_counts(places)
-    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-    mask = pc.is_in(places, repeated)
-    seen: Counter[Any] = Counter()
-    told_apart = []
-    for place, digest in zip(places.filter(mask).to_pylist(), digests.filter(mask).to_pylist(), strict=True):
-        told_apart.append(fingerprint.ordinal_digest(digest, seen[place]))
-        seen[place] += 1
-    return pc.replace_with_mask(digests, mask, pa.array(told_apart, pa.string()))

@@ -15,6 +15,7 @@ from resources.contract.model import (
     ReadRun,
     Rejection,
     Run,
+    UnreadRun,
 )
 from resources.contract.quick import (
     BARE,
@@ -22,7 +23,6 @@ from resources.contract.quick import (
     Shape,
     may_hide_colons,
     parse_timestamp,
-    parse_timestamps,
 )
 
 __all__ = [
@@ -39,9 +39,9 @@ __all__ = [
     "Rejection",
     "Run",
     "Shape",
+    "UnreadRun",
     "may_hide_colons",
     "parse_timestamp",
-    "parse_timestamps",
     "read_exactly",
     "split",
 ]

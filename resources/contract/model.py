@@ -34,8 +34,9 @@ class Issue(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaults=
     details: dict[str, Any] = _NO_DICT
 
 
-class Run(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaults=True):
-    """One run as delivered; an absent field is None (the score: UNSET, since it may be null)."""
+class _RunHead(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaults=True):
+    """A run as delivered but for its issues; an absent field is None (the score: UNSET, since it may
+    be null)."""
 
     validation_run_id: str = _NO_STR
     timestamp: str = _NO_STR
@@ -43,7 +44,18 @@ class Run(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaults=Tr
     change_type: ChangeType = cast(ChangeType, None)
     pipeline_score: Score | UnsetType | None = UNSET
     metadata: dict[str, Any] = _NO_DICT
+
+
+class Run(_RunHead, forbid_unknown_fields=True, gc=False, omit_defaults=True):
+    """One run as delivered."""
+
     issues_list: list[Issue] = cast(list[Issue], None)
+
+
+class UnreadRun(_RunHead, forbid_unknown_fields=True, gc=False, omit_defaults=True):
+    """One run as delivered, each of its issues still the bytes it is written in."""
+
+    issues_list: list[msgspec.Raw] = cast(list[msgspec.Raw], None)
 
 
 class ContractError(Exception):

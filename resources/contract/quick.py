@@ -1,13 +1,14 @@
-"""The short way to read a run: typed decoding, and a count that vouches that no key was lost.
+"""The short way to read a run: typed decoding, its issues left as the bytes they are written in.
 
-Fields that the contract does not name are no trouble once they are known: a `Shape` lists the
-ones to expect. What a shape does not cover takes the long way, and so does everything that is
-refused, since only the long way can say where and why.
+Most issues of a run stood byte for byte in the run before, so whoever knows those bytes need not
+decode them again. Fields that the contract does not name are no trouble once they are known: a
+`Shape` lists the ones to expect. What a shape does not cover takes the long way (`exact`), and so
+does everything that is refused, since only the long way can say where and why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,15 +18,13 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from resources.contract.exact import read_exactly, shown
-from resources.contract.model import MAX_DEPTH, ContractError, Issue, ReadRun, Run
+from resources.contract.exact import shown
+from resources.contract.model import ContractError, Issue, ReadRun, UnreadRun
 
 MAX_EXPECTED = 64
 """Unknown fields that a shape holds at each level; documents with still others take the long way."""
 
 NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
@@ -35,61 +34,54 @@ class Shape:
     run_keys: tuple[str, ...] = ()
     issue_keys: tuple[str, ...] = ()
 
-    def decode(self, raw: bytes) -> ReadRun:
+    def decode(self, raw: bytes) -> UnreadRun:
         """The run in `raw`; whether a key occurs twice is not looked at. Raises `NOT_DECODED`."""
-        run = self._decode(raw)
-        if not self.run_keys and not self.issue_keys:
-            return ReadRun(run)
-        extra = self._run_members(run)
-        issues = (run.issues_list or ()) if self.issue_keys else ()
-        found = ((place, self._issue_members(issue)) for place, issue in enumerate(issues))
-        issue_extras = {place: members for place, members in found if members}
-        return ReadRun(run, extra or None, issue_extras or None)
+        return self._decode_run(raw)
 
-    def read_unvouched(self, raw: bytes) -> ReadRun:
-        """The run in `raw`, in which a key may occur twice, and whose timestamp may be none.
-
-        For a caller who vouches for many runs at once. Raises `ContractError`.
-        """
+    def decode_issues(self, raws: Sequence[bytes]) -> list[Issue | None]:
+        """The issue in each of `raws`, None where it is not one; nor are keys looked at here."""
         try:
-            return self.decode(raw)
+            # Each is a whole JSON value, so together they are an array of them.
+            return self._decode_issues(b"[%b]" % b",".join(raws))
         except NOT_DECODED:
-            return read_exactly(raw)
+            return [self._decode_issue(raw) for raw in raws]
 
-    def read(self, raw: bytes) -> ReadRun:
-        """The run in `raw`. Raises `ContractError`."""
-        try:
-            read = self.decode(raw)
-        except NOT_DECODED:
-            read = read_exactly(raw)
-        else:
-            if not _vouched(raw, read.run):
-                read = read_exactly(raw)
-        if read.run.timestamp is not None:
-            parse_timestamp(read.run.timestamp)
-        return read
+    def run_extra(self, run: UnreadRun) -> dict[str, Any] | None:
+        """The unknown fields of a run that `decode` gave."""
+        return self._run_members(run) or None
 
-    def expecting(self, reads: Sequence[ReadRun]) -> Shape:
+    def issue_extra(self, issue: Issue) -> dict[str, Any] | None:
+        """The unknown fields of an issue that `decode_issues` gave."""
+        return self._issue_members(issue) or None
+
+    def expecting(self, reads: Iterable[ReadRun]) -> Shape:
         """This shape with the unknown fields of `reads` too, as far as there is room."""
         run_keys = dict.fromkeys(self.run_keys)
         issue_keys = dict.fromkeys(self.issue_keys)
         for read in reads:
-            if type(read.run) is not Run:
-                continue  # decoded: it has no field that was not expected
             run_keys.update(dict.fromkeys(read.extra or ()))
             for members in (read.issue_extras or {}).values():
                 issue_keys.update(dict.fromkeys(members))
         shape = Shape(tuple(run_keys)[:MAX_EXPECTED], tuple(issue_keys)[:MAX_EXPECTED])
         return self if shape == self else shape
 
-    @cached_property
-    def _decode(self) -> Callable[[bytes], Run]:
-        issue = _extended(Issue, self.issue_keys)
-        run = _extended(Run, self.run_keys, ("issues_list", list[issue], None))  # type: ignore[valid-type]
-        return msgspec.json.Decoder(run).decode
+    def _decode_issue(self, raw: bytes) -> Issue | None:
+        try:
+            return self._decode_issues(b"[%b]" % raw)[0]
+        except NOT_DECODED:
+            return None
 
     @cached_property
-    def _run_members(self) -> Callable[[Run], dict[str, Any]]:
+    def _decode_run(self) -> Callable[[bytes], UnreadRun]:
+        return msgspec.json.Decoder(_extended(UnreadRun, self.run_keys)).decode
+
+    @cached_property
+    def _decode_issues(self) -> Callable[[bytes], list[Issue | None]]:
+        issue = _extended(Issue, self.issue_keys)
+        return msgspec.json.Decoder(list[issue]).decode  # type: ignore[valid-type]
+
+    @cached_property
+    def _run_members(self) -> Callable[[UnreadRun], dict[str, Any]]:
         return _members(self.run_keys)
 
     @cached_property
@@ -113,44 +105,16 @@ def parse_timestamp(text: str) -> datetime:
         raise ContractError("$.timestamp", f"{shown(text)} is not an RFC 3339 date-time") from None
 
 
-def parse_timestamps(texts: list[str | None]) -> list[datetime | None] | None:
-    """`parse_timestamp` of each text, or None when one of them is no date-time."""
-    try:
-        moments = msgspec.convert(texts, list[datetime | None])
-        return [None if moment is None else _utc(moment) for moment in moments]
-    except (msgspec.ValidationError, OverflowError):
-        return None
-
-
 def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _vouched(raw: bytes, run: Run) -> bool:
-    """Whether no key of `raw` was lost in `run`, and nothing in it is nested too deeply.
-
-    Every colon of a document is a key's or stands in a string. Encoding the run again gives each
-    key it kept one colon and leaves those in strings alone, so a key that was dropped (it occurs
-    twice) leaves the raw document with more of them.
-    """
-    if may_hide_colons(raw) or raw.count(b":") != _encode(run).count(b":"):
-        return False
-    return raw.count(b"{") + raw.count(b"[") < MAX_DEPTH or not _deeper(msgspec.to_builtins(run), MAX_DEPTH)
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    members = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(member, levels - 1) for member in members)
-
-
-def _extended(base: type[msgspec.Struct], keys: Sequence[str], *fields: tuple[str, Any, Any]) -> Any:
+def _extended(base: type[msgspec.Struct], keys: Sequence[str]) -> Any:
     """A struct that also takes `keys`, as attributes that no field of the contract can be named."""
     attributes = _attributes(keys)
     return msgspec.defstruct(
         base.__name__,
-        [*fields, *((attribute, Any, UNSET) for attribute in attributes)],
+        [(attribute, Any, UNSET) for attribute in attributes],
         bases=(base,),
         rename=dict(zip(attributes, keys, strict=True)),
         forbid_unknown_fields=True,

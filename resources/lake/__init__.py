@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from resources.lake.index import Index
     from resources.lake.maintain import Maintained
     from resources.lake.rejected import Rejected
-    from resources.lake.write import Appended
+    from resources.lake.write import Appended, Plan
 
 T = TypeVar("T")
 
@@ -39,9 +39,20 @@ class Lake:
 
     def append(self, runs: pa.Table, issues: pa.Table) -> Appended:
         """Store runs and issues as `assets.kernel.Chunk` describes them; durable on return."""
-        from resources.lake.write import append
+        plan = self.plan([runs])
+        return self.commit(plan, [batch.lay_out(issues) for batch in plan.batches if batch is not None])
 
-        appended = append(self.files, self._index, runs, issues)
+    def plan(self, parts: Sequence[pa.Table]) -> Plan:
+        """How to store the runs of several chunks, in their order; nothing is stored yet."""
+        from resources.lake.write import plan
+
+        return plan(self.files, self._index, parts)
+
+    def commit(self, plan: Plan, issues_files: Sequence[dict[date, bytes]]) -> Appended:
+        """Store what was planned, given what each of its batches laid out; durable on return."""
+        from resources.lake.write import commit
+
+        appended = commit(self.files, self._index, plan, issues_files)
         if appended.days:
             # The batch is stored: what is wrong with the index is for `maintain` to say.
             with suppress(StorageError):

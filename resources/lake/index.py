@@ -52,12 +52,16 @@ class Index:
 
     def copies(self, run_ids: Iterable[str], listing: Sequence[DataFile]) -> dict[str, list[Copy]]:
         """Every copy of `run_ids` in the files of `listing`; ids without one are left out."""
+        if not listing:
+            return {}
         wanted = pa.array(sorted(set(run_ids)), pa.string())
         segments = self._segments()
         covered = {name for segment in segments for name in footer(segment)}
         uncovered = [f for f in listing if _key(f) not in covered]
-        hashes = pa.array(sorted(map(id_hash, wanted.to_pylist())), pa.uint64())
-        indexed_days = {day for segment in segments for day in _days_of(segment, hashes)}
+        indexed_days: set[date] = set()
+        if segments:
+            hashes = pa.array(sorted(map(id_hash, wanted.to_pylist())), pa.uint64())
+            indexed_days.update(day for segment in segments for day in _days_of(segment, hashes))
         candidates = [f for f in listing if _key(f) in covered and f.day in indexed_days]
         found = self.copies_in([*uncovered, *candidates], wanted)
         self._read = {k: t for k, t in self._read.items() if f"{k[0]}/{k[1]}" not in covered}

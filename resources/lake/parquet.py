@@ -81,12 +81,13 @@ def encode_batches(schema: pa.Schema, tables: Iterable[pa.Table], metadata: Any 
 
 def repeats(column: pa.ChunkedArray | pa.Array) -> bool:
     """Whether the values of a column of texts come again and again."""
-    if pa.types.is_dictionary(column.type):
-        return True
-    if not pa.types.is_string(column.type) or not len(column):
+    coded = pa.types.is_dictionary(column.type)
+    if not (coded or pa.types.is_string(column.type)) or not len(column):
         return False
     # Rows side by side, since a file is sorted so that the same problem of many runs lies together.
     sample = column.slice(max(0, (len(column) - _SAMPLE) // 2), _SAMPLE)
+    if coded:
+        sample = pa.chunked_array([chunk.indices for chunk in pa.chunked_array(sample).chunks])
     return bool(pc.count_distinct(sample, mode="all").as_py() <= _DISTINCT_SHARE * len(sample))
 
 
@@ -101,12 +102,8 @@ def _coded(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if not pa.types.is_dictionary(column.type):
         return column.combine_chunks().dictionary_encode()
     coded = column.combine_chunks()
-    used = coded.indices.unique()
-    if len(used) == len(coded.dictionary):
-        return coded
-    return pa.DictionaryArray.from_arrays(
-        pc.index_in(coded.indices, used.drop_null()), coded.dictionary.take(used.drop_null())
-    )
+    used = coded.indices.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(used.indices, coded.dictionary.take(used.dictionary))
 
 
 def decode(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:

@@ -9,7 +9,7 @@ of before. Only then is the batch acknowledged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -20,12 +20,13 @@ import pyarrow.compute as pc
 
 from resources.files import Files
 from resources.lake import layout
+from resources.lake.batch import Batch
 from resources.lake.index import Copy, Index
 from resources.lake.marks import Hint, read_deletions, write_hints
-from resources.lake.parquet import encode, repeats
-from resources.schema import ISSUES, RUNS, SEVERITIES, SEVERITY_COUNTS, arrow_schema
+from resources.lake.parquet import encode
+from resources.schema import RUNS, arrow_schema
 
-PUBLISHERS = 4
+PUBLISHERS = 8
 _TICK = timedelta(microseconds=1)
 
 
@@ -50,34 +51,51 @@ class _Verdict:
     other_days: set[date]
 
 
-def append(files: Files, index: Index, runs: pa.Table, issues: pa.Table) -> Appended:
-    """Store `runs` and `issues` as `assets.kernel.Chunk` describes them; durable on return.
+@dataclass(slots=True)
+class Plan:
+    """What storing some chunks comes to: a batch for each, None where all of it is a duplicate."""
+
+    batches: list[Batch | None]
+    result: Appended
+    listing: list[layout.DataFile]
+    """The files that the lake had when it was made."""
+
+
+def plan(files: Files, index: Index, parts: Sequence[pa.Table]) -> Plan:
+    """How to store the runs of several chunks.
 
     Of several rows with one run id the last counts, as if they had been stored one by one.
-    Raises `StorageError`; whatever was published by then is either whole or invisible.
     """
+    runs = pa.concat_tables(parts)
     run_ids = runs["validation_run_id"].to_pylist()
     listing, known = layout.relisting(lambda: _look_up(files, index, run_ids))
     deletions = read_deletions(files) if runs.num_rows else {}
     verdicts, result = _judge(runs, known, deletions)
-    if not verdicts:
-        return result
-    rows = pa.array(verdicts, pa.int64())
-    batch_id = layout.content_name(
-        f"{run_id}\x1f{content_hash}\x1f{verdicts[row].supersedes}"
-        for row, run_id, content_hash in zip(
-            verdicts,
-            runs["validation_run_id"].take(rows).to_pylist(),
-            runs["content_hash"].take(rows).to_pylist(),
-            strict=True,
-        )
-    )
-    by_day = _partition(runs, issues, verdicts, batch_id)
-    result.days = set(by_day)
-    result.issues_stored = sum(len(part.rows) for part in by_day.values())
-    _publish(files, batch_id, by_day, _hints(runs, verdicts))
-    _look_again(files, index, batch_id, by_day, listing)
-    return result
+    batches = []
+    first = 0
+    for part in parts:
+        of_part = {
+            row - first: verdicts[row] for row in range(first, first + part.num_rows) if row in verdicts
+        }
+        batches.append(_batch(part, of_part) if of_part else None)
+        first += part.num_rows
+    stored = [batch for batch in batches if batch is not None]
+    result.days = {day for batch in stored for day in batch.days}
+    result.issues_stored = sum(batch.issue_count() for batch in stored)
+    return Plan(batches, result, listing)
+
+
+def commit(files: Files, index: Index, plan: Plan, issues_files: Sequence[dict[date, bytes]]) -> Appended:
+    """Store what was planned; durable on return. `issues_files` has what each batch laid out.
+
+    Raises `StorageError`; whatever was published by then is either whole or invisible.
+    """
+    batches = [batch for batch in plan.batches if batch is not None]
+    if batches:
+        written = list(zip(batches, issues_files, strict=True))
+        _publish(files, written)
+        _look_again(files, index, written, plan.listing)
+    return plan.result
 
 
 def _look_up(
@@ -129,114 +147,44 @@ def _judge(
     return verdicts, result
 
 
-@dataclass(slots=True)
-class _Day:
-    """What a batch holds of one day: `runs` as its file has them, and its issues, still to be laid out.
-
-    `rows` are the day's rows of `batch_issues` in the order of its file, `places` the row of
-    `runs` that each belongs to.
-    """
-
-    runs: pa.Table
-    batch_issues: pa.Table
-    rows: pa.Array
-    places: pa.Array
-
-    def issues(self) -> pa.Table:
-        """The day's issues as their file has them; texts that stand for the run come as dictionaries."""
-        issues = self.batch_issues.take(self.rows)
-        for name in ("validation_run_id", "target_plugin", "batch_id"):
-            texts = self.runs[name].combine_chunks().dictionary_encode()
-            codes = texts.indices.take(self.places)
-            column = pa.DictionaryArray.from_arrays(codes, texts.dictionary)
-            issues = issues.append_column(name, column)
-        issues = issues.append_column("timestamp", self.runs["timestamp"].take(self.places))
-        return issues.select([column.name for column in ISSUES])
-
-
-def _partition(
-    runs: pa.Table, issues: pa.Table, verdicts: dict[int, _Verdict], batch_id: str
-) -> dict[date, _Day]:
-    """The rows to store by day, each table in the order that its file has.
-
-    Runs: plugin, timestamp, id. Issues: plugin, severity (worst first), then as the runs.
-    """
+def _batch(runs: pa.Table, verdicts: dict[int, _Verdict]) -> Batch:
+    """The rows of `runs` to store, in the order that their files have."""
     rows = pa.array(sorted(verdicts), pa.int64())
-    kept = runs.take(rows) if len(rows) < runs.num_rows else runs
-    kept = kept.append_column("row", rows)
-    kept = kept.append_column("run_date", kept["timestamp"].cast(pa.timestamp("us")).cast(pa.date32()))
+    kept = runs.take(rows)
+    batch_id = layout.content_name(
+        f"{run_id}\x1f{content_hash}\x1f{verdicts[row].supersedes}"
+        for row, run_id, content_hash in zip(
+            rows.to_pylist(),
+            kept["validation_run_id"].to_pylist(),
+            kept["content_hash"].to_pylist(),
+            strict=True,
+        )
+    )
     stored_at = pa.array([verdicts[r].stored_at for r in rows.to_pylist()], pa.timestamp("us", "UTC"))
-    kept = kept.append_column("stored_at", stored_at)
-    kept = kept.append_column("batch_id", pa.repeat(batch_id, len(rows)))
+    kept = (
+        kept.append_column("row", rows)
+        .append_column("run_date", kept["timestamp"].cast(pa.timestamp("us")).cast(pa.date32()))
+        .append_column("stored_at", stored_at)
+        .append_column("batch_id", pa.repeat(batch_id, len(rows)))
+    )
     order = [(c, "ascending") for c in ("run_date", "target_plugin", "timestamp", "validation_run_id")]
     kept = kept.sort_by(order).combine_chunks()
-    issue_rows, places = _in_file_order(kept, issues, runs.num_rows)
-    coded = _with_dictionaries(issues)
-    run_schema = arrow_schema(RUNS)
-    by_day = {}
-    first = 0
-    for start, end in pairwise(_bounds(kept["run_date"])):
-        of_day = kept.slice(start, end - start)
-        last = first + _issue_count(of_day)
-        by_day[of_day["run_date"][0].as_py()] = _Day(
-            of_day.select(run_schema.names).cast(run_schema),
-            coded,
-            issue_rows.slice(first, last - first),
-            pc.subtract(places.slice(first, last - first), start),
-        )
-        first = last
-    return by_day
-
-
-def _in_file_order(kept: pa.Table, issues: pa.Table, run_count: int) -> tuple[pa.Array, pa.Array]:
-    """The rows of `issues` that belong to `kept`, day by day as the files have them, and for each
-    the row of its run in `kept`."""
-    position = pa.array(_inverse(kept["row"].to_pylist(), run_count), pa.int64())
-    place = position.take(issues["run_index"].combine_chunks())
-    groups = _group_numbers(kept).take(place)
-    severity = pc.index_in(issues["severity"], pa.array(SEVERITIES)).combine_chunks().cast(pa.int64())
-    # One integer that sorts as (day and plugin, severity, run) does; rows of a run keep their order.
-    key = pc.add(pc.shift_left(groups, 40), pc.add(pc.shift_left(severity, 36), place))
-    order = pc.sort_indices(key).slice(0, len(key) - key.null_count)
-    return order, place.take(order)
-
-
-def _issue_count(runs: pa.Table) -> int:
-    return sum(pc.sum(runs[name]).as_py() for name in SEVERITY_COUNTS)
-
-
-def _with_dictionaries(issues: pa.Table) -> pa.Table:
-    """The issues in one piece, texts that come again and again as dictionaries: rows are then
-    numbers, which are quick to move."""
-    columns = {name: issues[name].combine_chunks() for name in issues.column_names if name != "run_index"}
-    for name in columns:
-        if repeats(columns[name]):
-            columns[name] = columns[name].dictionary_encode()
-    return pa.table(columns)
+    bounds = _bounds(kept["run_date"])
+    schema = arrow_schema(RUNS)
+    return Batch(
+        batch_id,
+        kept.select(schema.names).cast(schema),
+        kept["row"].combine_chunks(),
+        {kept["run_date"][start].as_py(): (start, end) for start, end in pairwise(bounds)},
+        runs.num_rows,
+        _hints(runs, verdicts),
+    )
 
 
 def _bounds(column: pa.ChunkedArray) -> list[int]:
     """Where each run of equal values of a sorted column begins, and its end."""
     ends = pc.run_end_encode(column.combine_chunks()).run_ends.to_pylist()
     return [0, *ends]
-
-
-def _group_numbers(kept: pa.Table) -> pa.Array:
-    """A number for each row, equal where day and plugin are equal, growing."""
-    days, plugins = kept["run_date"].combine_chunks(), kept["target_plugin"].combine_chunks()
-    changes = pc.or_(
-        pc.not_equal(days.slice(1), days.slice(0, len(days) - 1)),
-        pc.not_equal(plugins.slice(1), plugins.slice(0, len(plugins) - 1)),
-    )
-    return pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(changes.cast(pa.int64()))])
-
-
-def _inverse(rows: list[int], size: int) -> list[int | None]:
-    """For each row of the batch its place among the kept and sorted ones, or None."""
-    places: list[int | None] = [None] * size
-    for place, row in enumerate(rows):
-        places[row] = place
-    return places
 
 
 def _hints(runs: pa.Table, verdicts: dict[int, _Verdict]) -> list[Hint]:
@@ -250,43 +198,34 @@ def _hints(runs: pa.Table, verdicts: dict[int, _Verdict]) -> list[Hint]:
     return hints
 
 
-def _publish(files: Files, batch_id: str, by_day: dict[date, _Day], hints: list[Hint]) -> None:
-    def issues_file(day: date) -> None:
-        data = encode(by_day[day].issues())
-        files.publish(layout.data_path(layout.ISSUES, day, batch_id), data, renew=True)
+def _publish(files: Files, written: list[tuple[Batch, dict[date, bytes]]]) -> None:
+    def issues_file(batch: Batch, day: date, data: bytes) -> None:
+        files.publish(layout.data_path(layout.ISSUES, day, batch.batch_id), data, renew=True)
 
-    def runs_file(day: date) -> None:
-        files.publish(layout.data_path(layout.RUNS, day, batch_id), encode(by_day[day].runs))
+    def runs_file(batch: Batch, day: date) -> None:
+        data = encode(batch.runs_of(day))
+        files.publish(layout.data_path(layout.RUNS, day, batch.batch_id), data)
 
-    _for_each_day(issues_file, by_day)
-    write_hints(files, hints)
-    _for_each_day(runs_file, by_day)
-
-
-def _for_each_day(publish: Callable[[date], None], days: Iterable[date]) -> None:
-    days = list(days)
-    if len(days) == 1:
-        publish(days[0])
-        return
     with ThreadPoolExecutor(PUBLISHERS) as pool:
-        list(pool.map(publish, days))
+        all_issues = [(batch, day, data) for batch, by_day in written for day, data in by_day.items()]
+        list(pool.map(issues_file, *zip(*all_issues, strict=True)))
+        write_hints(files, [hint for batch, _ in written for hint in batch.hints])
+        all_runs = [(batch, day) for batch, _ in written for day in batch.days]
+        list(pool.map(runs_file, *zip(*all_runs, strict=True)))
 
 
 def _look_again(
-    files: Files,
-    index: Index,
-    batch_id: str,
-    by_day: dict[date, _Day],
-    before: list[layout.DataFile],
+    files: Files, index: Index, written: list[tuple[Batch, dict[date, bytes]]], before: list[layout.DataFile]
 ) -> None:
     """Leave hints for copies that others published meanwhile; make sure that the issues are there."""
-    for day, part in by_day.items():
-        path = layout.data_path(layout.ISSUES, day, batch_id)
-        if not any(e.path == path for e in files.list_many([layout.day_folder(layout.ISSUES, day)])):
-            files.publish(path, encode(part.issues()), renew=True)
+    for batch, issues in written:
+        for day in batch.days:
+            path = layout.data_path(layout.ISSUES, day, batch.batch_id)
+            if not any(e.path == path for e in files.list_many([layout.day_folder(layout.ISSUES, day)])):
+                files.publish(path, issues[day], renew=True)
     seen = {(f.day, f.name) for f in before}
-    own = {(day, batch_id) for day in by_day}
-    ids = pa.concat_arrays([p.runs["validation_run_id"].combine_chunks() for p in by_day.values()])
+    own = {(day, batch.batch_id) for batch, _ in written for day in batch.days}
+    ids = pa.concat_arrays([batch.runs["validation_run_id"].combine_chunks() for batch, _ in written])
 
     def published_since() -> dict[str, list[Copy]]:
         listing = layout.data_files(files)
@@ -294,16 +233,19 @@ def _look_again(
         return index.copies_in(since, ids) if since else {}
 
     others = layout.relisting(published_since)
-    if not others:
-        return
-    hints = []
-    for day, part in by_day.items():
+    if others:
+        write_hints(files, [hint for batch, _ in written for hint in _hints_at(batch, others)])
+
+
+def _hints_at(batch: Batch, others: dict[str, list[Copy]]) -> Iterator[Hint]:
+    """What must be said of copies of the batch's runs in `others`, which were published meanwhile."""
+    for day in batch.days:
+        runs = batch.runs_of(day)
         for run_id, stored_at in zip(
-            part.runs["validation_run_id"].to_pylist(), part.runs["stored_at"].to_pylist(), strict=True
+            runs["validation_run_id"].to_pylist(), runs["stored_at"].to_pylist(), strict=True
         ):
             for other in others.get(run_id, ()):
-                newer = (other.stored_at, other.batch_id) > (stored_at, batch_id)
+                newer = (other.stored_at, other.batch_id) > (stored_at, batch.batch_id)
                 loser, winner = (day, other.day) if newer else (other.day, day)
                 if loser != winner:
-                    hints.append(Hint(run_id, loser, winner))
-    write_hints(files, hints)
+                    yield Hint(run_id, loser, winner)

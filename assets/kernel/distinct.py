@@ -1,0 +1,114 @@
+"""Every distinct issue of a batch, read once: most issues stand byte for byte in the run before."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from hashlib import sha256
+from itertools import repeat
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from assets.kernel.documents import documents, texts
+from resources import contract, fingerprint
+from resources.contract import Issue, Shape
+from resources.schema import SEVERITIES
+
+SHALLOW = 180
+"""So many opening brackets fit into an issue and leave its run within the contract's depth, however
+they are nested."""
+
+_encode_lines = msgspec.json.Encoder(order="sorted").encode_lines
+_SEVERITY_CODES = {name: code for code, name in enumerate(SEVERITIES)}
+
+
+class DistinctIssues:
+    """Issues by number, each with the plugin that it is of.
+
+    `severities` (a place in `SEVERITIES`), `colons` (in the bytes as delivered) and `hashes`
+    (SHA-256 over the content) have an entry for each.
+    """
+
+    def __init__(self) -> None:
+        self.severities = bytearray()
+        self.colons = array("q")
+        self.hashes: list[bytes] = []
+        self._numbers: dict[str, dict[bytes, int]] = {}
+        self._pieces: list[dict[str, pa.Array]] = []
+
+    def numbers(self, plugin: str) -> dict[bytes, int]:
+        """The numbers of the plugin's issues, by the bytes that they were delivered in."""
+        return self._numbers.setdefault(plugin, {})
+
+    def read(self, unread: dict[str, dict[bytes, None]], shape: Shape) -> None:
+        """Give those of the `unread` bytes (by plugin) a number that are an issue beyond doubt."""
+        plugins = [plugin for plugin, raws in unread.items() for _ in raws]
+        raws = [raw for raws in unread.values() for raw in raws]
+        found = shape.decode_issues(raws)
+        issues = [issue for issue in found if issue is not None]
+        if len(issues) != len(found):
+            plugins = [plugin for plugin, issue in zip(plugins, found, strict=True) if issue is not None]
+            raws = [raw for raw, issue in zip(raws, found, strict=True) if issue is not None]
+        first = len(self.hashes)
+        lines = _lines(issues)
+        extras = [shape.issue_extra(issue) for issue in issues] if shape.issue_keys else None
+        self._add(plugins, issues, extras, lines)
+        for number, (plugin, raw, line) in enumerate(zip(plugins, raws, lines, strict=True), first):
+            colons = raw.count(b":")
+            self.colons.append(colons)
+            # More colons than the issue has: a key occurred twice, and was dropped.
+            sure = colons == line.count(b":") and not contract.may_hide_colons(raw)
+            if sure and not _may_be_deep(raw):
+                self._numbers[plugin][raw] = number
+
+    def add(self, plugin: str, issues: Sequence[Issue], extras: dict[int, dict[str, Any]] | None) -> range:
+        """The numbers of issues that were read elsewhere; `extras` by their place."""
+        first = len(self.hashes)
+        rows = [(extras or {}).get(place) for place in range(len(issues))]
+        whole = [msgspec.to_builtins(i) | (extra or {}) for i, extra in zip(issues, rows, strict=True)]
+        self._add([plugin] * len(issues), issues, rows, _lines(whole))
+        self.colons.extend(repeat(0, len(issues)))
+        return range(first, len(self.hashes))
+
+    def columns(self) -> dict[str, pa.Array]:
+        """The fields of every issue, its plugin and its rule, null where one is absent; and what
+        may be kept under `extra`."""
+        if not self._pieces:
+            self._add([], [], None, [])
+        return {name: pa.concat_arrays([piece[name] for piece in self._pieces]) for name in self._pieces[0]}
+
+    def _add(
+        self,
+        plugins: Sequence[str],
+        issues: Sequence[Issue],
+        extras: Sequence[dict[str, Any] | None] | None,
+        lines: Sequence[bytes],
+    ) -> None:
+        severities = [issue.severity for issue in issues]
+        details = [issue.details for issue in issues]
+        self.severities += bytes(map(_SEVERITY_CODES.__getitem__, severities))
+        self.hashes += [sha256(line).digest() for line in lines]
+        piece = {
+            "target_plugin": texts(plugins),
+            "rule": texts([fingerprint.rule_of(d) if d else "" for d in details]),
+            "category": texts([issue.category for issue in issues]),
+            "severity": texts(severities),
+            "description": texts([issue.description for issue in issues]),
+            "file_path": texts([issue.file_path for issue in issues]),
+            "recommendation": texts([issue.recommendation for issue in issues]),
+            "details": documents(details),
+            "extra": pa.nulls(len(issues), pa.string()) if extras is None else documents(extras),
+        }
+        self._pieces.append(piece)
+
+
+def _lines(issues: Sequence[Any]) -> list[bytes]:
+    """Each issue as JSON in its one canonical form."""
+    # JSON has no raw line breaks in its strings.
+    return _encode_lines(issues).split(b"\n")[:-1]
+
+
+def _may_be_deep(raw: bytes) -> bool:
+    return len(raw) > 2 * SHALLOW and raw.count(b"{") + raw.count(b"[") > SHALLOW

@@ -1,0 +1,28 @@
+"""Texts and JSON documents as Arrow arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+_encode_lines = msgspec.json.Encoder(order="sorted").encode_lines
+
+
+def texts(values: Sequence[str | None]) -> pa.Array:
+    """Texts as they are, null where there is none."""
+    return pa.array(values, pa.string())
+
+
+def documents(values: Sequence[dict[str, Any] | None]) -> pa.Array:
+    """Objects as compact JSON with sorted keys, null where there is none."""
+    present = values if None not in values else [value for value in values if value is not None]
+    # A line each: JSON has no raw line breaks in its strings.
+    lines = _encode_lines(present).split(b"\n")
+    lines.pop()
+    if len(present) == len(values):
+        return pa.array(lines, pa.string())
+    following = iter(lines)
+    return pa.array([None if value is None else next(following) for value in values], pa.string())

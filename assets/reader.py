@@ -1,0 +1,71 @@
+"""Reading a window of the input, in this process or in a worker, either of which keeps what it has read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+
+from assets import sources
+from assets.kernel import Builder
+from assets.sources import RunFile
+from resources import contract
+from resources.contract import Delivery, Rejection
+from resources.lake.batch import Batch
+
+
+@dataclass(slots=True)
+class Amount:
+    """How much was read in one go."""
+
+    files: int
+    size: int
+    """Bytes, as they came."""
+
+
+@dataclass(slots=True)
+class Read:
+    """What a reader has read, but for the issues, which it keeps."""
+
+    runs: pa.Table
+    rejections: list[Rejection]
+
+
+class Reader:
+    """Reads portions of one window, in any order, and lays out what is to be stored of it."""
+
+    def __init__(self, max_file_bytes: int = contract.DEFAULT_MAX_FILE_BYTES) -> None:
+        self._max_file_bytes = max_file_bytes
+        self._builder = Builder()
+        self._issues: pa.Table | None = None
+
+    def fetch(self, place: int, portion: Sequence[RunFile]) -> Amount:
+        """Read the files of `portion`, which stands at `place` in the window."""
+        return self.read(place, sources.fetch(portion))
+
+    def read(self, place: int, files: Sequence[Delivery]) -> Amount:
+        """Read `files`, whole as they came."""
+        runs: list[Delivery] = []
+        refused: list[Rejection] = []
+        for file in files:
+            split = contract.split(file, self._max_file_bytes)
+            if isinstance(split, Rejection):
+                refused.append(split)
+            else:
+                runs += split
+        self._builder.add(runs, place)
+        self._builder.refuse(refused, place)
+        return Amount(len(files), sum(len(file.raw) for file in files))
+
+    def finish(self) -> Read:
+        """All that was read."""
+        chunk = self._builder.finish()
+        self._issues = chunk.issues
+        return Read(chunk.runs, chunk.rejections)
+
+    def lay_out(self, batch: Batch | None) -> dict[date, bytes]:
+        """The issues files of `batch`, which was made of what `finish` gave."""
+        assert self._issues is not None
+        return {} if batch is None else batch.lay_out(self._issues)
