@@ -84,10 +84,9 @@ def ingest(
     portions = sources.portions(files)
     with _Storing(lake, progress) as storing:
         if _worth_a_worker(files):
-            with Worker() as worker:
+            with Worker(max_file_bytes) as worker:
+                reader = Reader(max_file_bytes)
                 for window in _windows(portions):
-                    worker.send("start", max_file_bytes)
-                    reader = Reader(max_file_bytes)
                     _read_from_both_ends(reader, worker, window, storing.seen)
                     storing.store(reader, worker)
         else:
@@ -96,7 +95,7 @@ def ingest(
                 size += storing.seen(reader.read(place, fetched))
                 if size >= WINDOW_BYTES:
                     storing.store(reader)
-                    reader, size = Reader(max_file_bytes), 0
+                    size = 0
             storing.store(reader)
     return storing.result
 

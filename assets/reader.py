@@ -34,7 +34,7 @@ class Read:
 
 
 class Reader:
-    """Reads portions of one window, in any order, and lays out what is to be stored of it."""
+    """Reads the portions of a window, in any order, and lays out what is to be stored of it."""
 
     def __init__(self, max_file_bytes: int = contract.DEFAULT_MAX_FILE_BYTES) -> None:
         self._max_file_bytes = max_file_bytes
@@ -60,7 +60,7 @@ class Reader:
         return Amount(len(files), sum(len(file.raw) for file in files))
 
     def finish(self) -> Read:
-        """All that was read."""
+        """All that was read since the last time."""
         chunk = self._builder.finish()
         self._issues = chunk.issues
         return Read(chunk.runs, chunk.rejections)

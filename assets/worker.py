@@ -1,6 +1,6 @@
 """A worker process that reads its share of a window.
 
-`python -m assets.worker FD` answers, over the socket FD, one call of a `Reader` after the other,
+`python -m assets.worker FD BYTES` answers, over the socket FD, one call of a `Reader` after the other,
 and ends when the other side does.
 """
 
@@ -24,7 +24,7 @@ from resources.errors import StorageError
 class Worker:
     """A process with a `Reader` of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_file_bytes: int) -> None:
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):  # so that sending a portion does not wait for the other side
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
@@ -33,7 +33,7 @@ class Worker:
             self._process = subprocess.Popen(
                 # Not multiprocessing: its workers import the caller's main module, scripts and
                 # notebooks would need a guard.
-                [sys.executable, "-m", "assets.worker", str(theirs.fileno())],
+                [sys.executable, "-m", "assets.worker", str(theirs.fileno()), str(max_file_bytes)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -48,7 +48,7 @@ class Worker:
         self._process.wait()
 
     def send(self, method: str, *arguments: Any) -> None:
-        """Call a method of the reader; `start` gives it a new one."""
+        """Call a method of the reader."""
         try:
             self._connection.send((method, arguments))
         except OSError as error:
@@ -75,18 +75,14 @@ class Worker:
         )
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, reader: Reader) -> None:
     """Answer calls until the other side has gone."""
-    reader = Reader()
     while True:
         try:
             method, arguments = connection.recv()
         except EOFError:
             return
         try:
-            if method == "start":
-                reader = Reader(*arguments)
-                continue
             answer = getattr(reader, method)(*arguments)
         except Exception as error:  # whatever it is, it is the caller's to handle
             answer = error
@@ -100,4 +96,4 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side is told, and ends this one
     gc.disable()  # for the reason given in assets/ingest.py
     pa.set_memory_pool(pa.system_memory_pool())
-    _serve(Connection(int(sys.argv[1])))
+    _serve(Connection(int(sys.argv[1])), Reader(int(sys.argv[2])))

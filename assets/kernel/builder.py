@@ -18,7 +18,6 @@ from msgspec import UnsetType
 
 from assets.kernel.chunk import Chunk
 from assets.kernel.distinct import SHALLOW, DistinctIssues
-from assets.kernel.identity import fingerprints
 from resources import contract
 from resources.contract import ContractError, Delivery, ReadRun, Rejection, Run, UnreadRun
 from resources.schema import DEFAULT_CHANGE_TYPE, DEFAULT_PLUGIN, SEVERITIES, SEVERITY_COUNTS
@@ -78,8 +77,16 @@ _RUN_COLUMNS = {
 }
 
 
+REMEMBERED_BYTES = 32 * 1024 * 1024
+"""Of distinct issues, as delivered, up to which they are remembered from one chunk to the next; in
+memory they take three times as much."""
+
+
 class Builder:
-    """Takes deliveries in, in any order, and makes one `Chunk` of them all."""
+    """Takes deliveries in, in any order, and makes one `Chunk` after the other of them.
+
+    What it has learned from one chunk makes the next one quicker, never different.
+    """
 
     def __init__(self) -> None:
         self._distinct = DistinctIssues()
@@ -106,7 +113,7 @@ class Builder:
         self._parts[place].rejections += rejections
 
     def finish(self) -> Chunk:
-        """All that was read."""
+        """All that was read since the last time."""
         parts = [self._parts[place] for place in sorted(self._parts)]
         rows = [row for part in parts for row in part.rows]
         columns = list(zip(*rows, strict=True)) or [()] * len(_RUN_COLUMNS)
@@ -120,24 +127,21 @@ class Builder:
         for part in parts:
             lengths += part.lengths
             issues += part.issues
-        bounds = list(accumulate(lengths, initial=0))
-        return Chunk(runs, self._issue_table(issues, bounds), [r for part in parts for r in part.rejections])
+        issue_table = self._issue_table(issues, list(accumulate(lengths, initial=0)))
+        self._parts.clear()
+        if self._distinct.size > REMEMBERED_BYTES:
+            self._distinct = DistinctIssues()
+        return Chunk(runs, issue_table, [r for part in parts for r in part.rejections])
 
     def _issue_table(self, issues: array[int], bounds: list[int]) -> pa.Table:
         numbers = pa.Array.from_buffers(pa.int32(), len(issues), [None, pa.py_buffer(issues)])
-        distinct = self._distinct.columns()
         run_index, issue_index = _places(bounds)
-        fields = {
-            name: _spread(column, numbers)
-            for name, column in distinct.items()
-            if name not in ("target_plugin", "rule")
-        }
         return pa.table(
             {
                 "run_index": run_index,
                 "issue_index": issue_index,
-                **fields,
-                "fingerprint": fingerprints(distinct, issues, bounds),
+                **{name: _spread(column, numbers) for name, column in self._distinct.columns().items()},
+                "fingerprint": self._distinct.fingerprints(issues, bounds),
             }
         )
 

@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from assets.kernel.documents import documents, texts
+from assets.kernel.identity import Identities
 from resources import contract, fingerprint
 from resources.contract import Issue, Shape
 from resources.schema import SEVERITIES
@@ -20,6 +21,9 @@ SHALLOW = 180
 """So many opening brackets fit into an issue and leave its run within the contract's depth, however
 they are nested."""
 
+_OF_IDENTITY = ("target_plugin", "rule")
+"""What is laid out of an issue for the sake of its identity alone."""
+
 _encode_lines = msgspec.json.Encoder(order="sorted").encode_lines
 _SEVERITY_CODES = {name: code for code, name in enumerate(SEVERITIES)}
 
@@ -27,14 +31,18 @@ _SEVERITY_CODES = {name: code for code, name in enumerate(SEVERITIES)}
 class DistinctIssues:
     """Issues by number, each with the plugin that it is of.
 
-    `severities` (a place in `SEVERITIES`), `colons` (in the bytes as delivered) and `hashes`
-    (SHA-256 over the content) have an entry for each.
+    `severities` (a place in `SEVERITIES`), `colons` (in the bytes as delivered), `hashes` (SHA-256
+    over the content) and `identities` have an entry for each.
     """
 
     def __init__(self) -> None:
         self.severities = bytearray()
         self.colons = array("q")
         self.hashes: list[bytes] = []
+        self.identities: list[int] = []
+        self.size = 0
+        """Bytes of the issues as delivered."""
+        self._identities = Identities()
         self._numbers: dict[str, dict[bytes, int]] = {}
         self._pieces: list[dict[str, pa.Array]] = []
 
@@ -55,6 +63,7 @@ class DistinctIssues:
         lines = _lines(issues)
         extras = [shape.issue_extra(issue) for issue in issues] if shape.issue_keys else None
         self._add(plugins, issues, extras, lines)
+        self.size += sum(map(len, raws))
         for number, (plugin, raw, line) in enumerate(zip(plugins, raws, lines, strict=True), first):
             colons = raw.count(b":")
             self.colons.append(colons)
@@ -72,12 +81,20 @@ class DistinctIssues:
         self.colons.extend(repeat(0, len(issues)))
         return range(first, len(self.hashes))
 
+    def fingerprints(self, issues: array[int], bounds: Sequence[int]) -> pa.DictionaryArray:
+        """The fingerprints of `issues` (numbers), of which those of run i are `bounds[i]` to
+        `bounds[i + 1]`."""
+        return self._identities.fingerprints(list(map(self.identities.__getitem__, issues)), bounds)
+
     def columns(self) -> dict[str, pa.Array]:
-        """The fields of every issue, its plugin and its rule, null where one is absent; and what
-        may be kept under `extra`."""
+        """The fields of every issue, null where one is absent, and what is kept under `extra`."""
         if not self._pieces:
             self._add([], [], None, [])
-        return {name: pa.concat_arrays([piece[name] for piece in self._pieces]) for name in self._pieces[0]}
+        return {
+            name: pa.concat_arrays([piece[name] for piece in self._pieces])
+            for name in self._pieces[0]
+            if name not in _OF_IDENTITY
+        }
 
     def _add(
         self,
@@ -101,6 +118,7 @@ class DistinctIssues:
             "details": documents(details),
             "extra": pa.nulls(len(issues), pa.string()) if extras is None else documents(extras),
         }
+        self.identities += self._identities.number(piece)
         self._pieces.append(piece)
 
 

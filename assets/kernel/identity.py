@@ -1,9 +1,8 @@
-"""Fingerprints for a whole chunk: each distinct description is folded once, each identity hashed once."""
+"""Fingerprints in bulk: each distinct description is folded once, each identity hashed once."""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import pyarrow as pa
@@ -11,51 +10,59 @@ import pyarrow.compute as pc
 
 from resources import fingerprint
 
-_PARTS = ("target_plugin", "category", "rule", "file_path", "description")
+_PARTS = ("target_plugin", "category", "rule", "file_path")
 
 
-def fingerprints(
-    distinct: Mapping[str, pa.Array], issues: array[int], bounds: list[int]
-) -> pa.DictionaryArray:
-    """The fingerprint of every issue.
+class Identities:
+    """Identities by number, and the fingerprints that they have."""
 
-    `issues` are rows of `distinct`; those of run i are `bounds[i]` to `bounds[i + 1]`.
-    """
-    numbers, digests = _digests(*(distinct[name] for name in _PARTS))
-    prints = list(map(numbers.__getitem__, issues))
-    further = _tell_apart(prints, bounds, digests)
-    return pa.DictionaryArray.from_arrays(
-        pa.array(prints, pa.int32()), pa.array(digests + further, pa.string())
-    )
+    def __init__(self) -> None:
+        self._numbers: dict[bytes, int] = {}
+        self._digests: list[str] = []
+
+    def number(self, issues: Mapping[str, pa.Array]) -> list[int]:
+        """For each of `issues` the number of its identity, as `fingerprint.identity` makes it."""
+        identities = pc.binary_join_element_wise(
+            *(issues[name].fill_null("") for name in _PARTS),
+            _folded(issues["description"]),
+            fingerprint.SEPARATOR,
+        ).dictionary_encode()
+        distinct = []
+        for identity in identities.dictionary.cast(pa.binary()).to_pylist():
+            number = self._numbers.setdefault(identity, len(self._digests))
+            if number == len(self._digests):
+                self._digests.append(fingerprint.digest(identity))
+            distinct.append(number)
+        return list(map(distinct.__getitem__, identities.indices.to_pylist()))
+
+    def fingerprints(self, identities: list[int], bounds: Sequence[int]) -> pa.DictionaryArray:
+        """The fingerprints of issues whose `identities` are given; those of run i are `bounds[i]` to
+        `bounds[i + 1]`."""
+        further = _tell_apart(identities, bounds, len(self._digests))
+        digests = self._digests + [
+            fingerprint.ordinal_digest(self._digests[number], ordinal) for number, ordinal in further
+        ]
+        return pa.DictionaryArray.from_arrays(
+            pa.array(identities, pa.int32()), pa.array(digests, pa.string())
+        )
 
 
-def _digests(*parts: pa.Array) -> tuple[list[int], list[str]]:
-    """For each row of `parts` the number of its identity; the digests of the identities.
-
-    What `fingerprint.identity` and `digest` give row by row.
-    """
-    *plain, description = parts
-    identities = pc.binary_join_element_wise(
-        *(part.fill_null("") for part in plain), _folded(description), fingerprint.SEPARATOR
-    ).dictionary_encode()
-    distinct = identities.dictionary.cast(pa.binary()).to_pylist()
-    return identities.indices.to_pylist(), list(map(fingerprint.digest, distinct))
-
-
-def _tell_apart(prints: list[int], bounds: list[int], digests: list[str]) -> list[str]:
-    """Give the second and later equals in a run a print of their own; those, which follow `digests`."""
+def _tell_apart(identities: list[int], bounds: Sequence[int], first: int) -> list[tuple[int, int]]:
+    """Number the second and later equals in a run from `first` on; which of which those numbers are."""
     further: dict[tuple[int, int], int] = {}
     for start, end in pairwise(bounds):
-        of_run = prints[start:end]
-        if len(set(of_run)) == len(of_run):
+        of_run = identities[start:end]
+        met = set(of_run)
+        if len(met) == len(of_run):
             continue
-        seen: dict[int, int] = {}
-        for row, number in enumerate(of_run, start):
-            ordinal = seen.get(number, 0)
-            seen[number] = ordinal + 1
-            if ordinal:
-                prints[row] = further.setdefault((number, ordinal), len(digests) + len(further))
-    return [fingerprint.ordinal_digest(digests[number], ordinal) for number, ordinal in further]
+        met.clear()
+        again = [row for row, number in enumerate(of_run, start) if number in met or met.add(number)]  # type: ignore[func-returns-value]
+        ordinals: dict[int, int] = {}
+        for row in again:
+            number = identities[row]
+            ordinals[number] = ordinal = ordinals.get(number, 0) + 1
+            identities[row] = further.setdefault((number, ordinal), first + len(further))
+    return list(further)
 
 
 def _folded(descriptions: pa.Array) -> pa.Array:
