@@ -187,11 +187,9 @@ def read(deliveries: Sequence[Delivery], max_file_bytes: int) -> Portion:
     runs: list[Delivery] = []
     refused: list[Rejection] = []
     for delivery in deliveries:
-        split = contract.split(delivery, max_file_bytes)
-        if isinstance(split, Rejection):
-            refused.append(split)
-        else:
-            runs += split
+        held, not_held = contract.split(delivery, max_file_bytes)
+        runs += held
+        refused += not_held
     chunk = kernel.build(runs)
     chunk.rejections += refused
     return Portion(chunk, len(deliveries), sum(len(delivery.raw) for delivery in deliveries))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from assets import ingest, kernel
 from resources import contract
-from resources.contract import Delivery, Rejection
+from resources.contract import Delivery
 from resources.errors import UsageError
 from resources.lake import Lake
 from resources.lake.rejected import Rejected
@@ -52,7 +52,8 @@ def replay(
     for rejected in chosen:
         result.tried += 1
         raw = lake.files.read(rejected.path) if mended is None else mended
-        deliveries, refused = _runs(rejected, raw, max_file_bytes)
+        delivery = Delivery(rejected.source, raw, rejected.rejected_at, rejected.position)
+        deliveries, refused = contract.split_again(delivery, max_file_bytes)
         if not refused:
             refused = kernel.build(deliveries).rejections
         if refused:
@@ -65,11 +66,3 @@ def replay(
         result.duplicates += stored.duplicates
         result.issues_stored += stored.issues_stored
     return result
-
-
-def _runs(rejected: Rejected, raw: bytes, max_file_bytes: int) -> tuple[list[Delivery], list[Rejection]]:
-    delivery = Delivery(rejected.source, raw, rejected.rejected_at, rejected.position)
-    if rejected.position is not None:  # one run out of a file with many
-        return [delivery], []
-    split = contract.split(delivery, max_file_bytes)
-    return ([], [split]) if isinstance(split, Rejection) else (split, [])

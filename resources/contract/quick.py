@@ -135,14 +135,15 @@ def _vouched(raw: bytes, run: Run) -> bool:
     """
     if may_hide_colons(raw) or raw.count(b":") != _encode(run).count(b":"):
         return False
-    return raw.count(b"{") + raw.count(b"[") < MAX_DEPTH or not _deeper(msgspec.to_builtins(run), MAX_DEPTH)
+    return raw.count(b"{") + raw.count(b"[") < MAX_DEPTH or not deeper(msgspec.to_builtins(run), MAX_DEPTH)
 
 
-def _deeper(value: Any, levels: int) -> bool:
+def deeper(value: Any, levels: int) -> bool:
+    """Whether `value` nests deeper than so many levels."""
     if not isinstance(value, dict | list):
         return False
     members = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(member, levels - 1) for member in members)
+    return levels == 0 or any(deeper(member, levels - 1) for member in members)
 
 
 def _extended(base: type[msgspec.Struct], keys: Sequence[str], *fields: tuple[str, Any, Any]) -> Any:
