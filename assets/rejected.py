@@ -54,12 +54,12 @@ def replay(
         raw = lake.files.read(rejected.path) if mended is None else mended
         delivery = Delivery(rejected.source, raw, rejected.rejected_at, rejected.position)
         deliveries, refused = contract.split_again(delivery, max_file_bytes)
-        if not refused:
-            refused = kernel.build(deliveries).rejections
+        chunk = kernel.build(deliveries)
+        refused += chunk.rejections
         if refused:
             result.refused.append(f"{rejected.rejected_id} {rejected.source}: {refused[0].reason}")
             continue
-        stored = ingest.store_deliveries(lake, deliveries)
+        stored = ingest.store(lake, [ingest.Portion(chunk, 1, len(raw))])
         lake.take_rejected([rejected.rejected_id])
         result.taken += 1
         result.runs_stored += stored.runs_stored

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import chain, pairwise, repeat
 from typing import Any, cast
 
 import pyarrow as pa
@@ -17,10 +17,14 @@ from resources.session import cursor, sql
 BULK_ISSUES = 2000
 """From here on vectors pay; fewer would not repay the import of DuckDB."""
 
+_MAY_STATE = b'ingerprints":{'
+"""Stands in compact details with one of `fingerprint.STATED_KEYS`."""
+
 
 def fingerprints(columns: Columns, plugins: pa.Array, run_index: pa.Array) -> pa.Array:
     """The fingerprint of every issue; `plugins` and `run_index` have a row per issue too."""
     rules = _rules(columns.details)
+    stated = _stated(columns)
     texts = columns.issue_texts
     parts = (
         plugins,
@@ -30,8 +34,8 @@ def fingerprints(columns: Columns, plugins: pa.Array, run_index: pa.Array) -> pa
         texts["description"],
     )
     if len(rules) >= BULK_ISSUES:
-        return _in_bulk(parts, run_index)
-    identities = map(fingerprint.identity, *(part.to_pylist() for part in parts))
+        return _in_bulk(parts, stated, run_index)
+    identities = map(fingerprint.identity, *(part.to_pylist() for part in parts), stated or repeat(""))
     digests = list(map(fingerprint.digest, identities))
     per_run = (fingerprint.tell_apart(digests[start:end]) for start, end in pairwise(columns.bounds))
     return pa.array(list(chain.from_iterable(per_run)), pa.string())
@@ -46,11 +50,23 @@ def _rules(documents: Sequence[dict[str, Any] | None]) -> list[str]:
     return ["" if not details else fingerprint.rule_of(details) for details in documents]
 
 
-def _in_bulk(parts: tuple[pa.Array, ...], run_index: pa.Array) -> pa.Array:
+def _stated(columns: Columns) -> list[str] | None:
+    """`fingerprint.stated` of each issue, or None where none states anything."""
+    data = columns.issue_texts["details"].buffers()[2]
+    if data is None or _MAY_STATE not in bytes(data):  # a look at all at once, since hardly any do
+        return None
+    return ["" if not details else fingerprint.stated(details) for details in columns.details]
+
+
+def _in_bulk(parts: tuple[pa.Array, ...], stated: list[str] | None, run_index: pa.Array) -> pa.Array:
     """What `fingerprint.identity`, `digest` and `tell_apart` give row by row."""
     *plain, description = parts
+    what = _folded(description)
+    if stated is not None:
+        own = pa.array(stated, pa.string())
+        what = pc.if_else(pc.equal(own, ""), what, own)
     identities = pc.binary_join_element_wise(
-        *(part.fill_null("") for part in plain), _folded(description), fingerprint.SEPARATOR
+        *(part.fill_null("") for part in plain), what, fingerprint.SEPARATOR
     ).dictionary_encode()
     digests = _digests(identities.dictionary).take(identities.indices)
     return _told_apart(digests, identities.indices, run_index)

@@ -9,6 +9,7 @@ import msgspec
 
 from resources.contract.exact import shown
 from resources.contract.model import ContractError, Delivery, Rejection
+from resources.contract.quick import NOT_DECODED, may_hide_colons
 from resources.contract.sarif.model import ExternalProperties, Run
 from resources.contract.sarif.run import run_document
 from resources.contract.sarif.strict import json_of, members_of, typed
@@ -22,17 +23,18 @@ def runs_of(delivery: Delivery, data: bytes, max_bytes: int) -> tuple[list[Deliv
     A run that is refused keeps its bytes as a log with that run alone, so it can be mended and
     read again by itself. `position` counts runs from 1.
     """
+    escaped = may_hide_colons(data)
     try:
-        members = members_of(data)
+        members = members_of(data, escaped)
         runs = _runs(members)
-        inline = _inline(members)
+        inline = _inline(members, escaped)
     except ContractError as error:
         return [], [Rejection(delivery.source, delivery.raw, error.pointer, error.rule)]
     taken: list[Delivery] = []
     refused: list[Rejection] = []
     for place, raw in enumerate(runs):
         try:
-            document = _document(bytes(raw), inline, max_bytes)
+            document = _document(json_of(bytes(raw), escaped), inline, max_bytes)
         except ContractError as error:
             alone = data if len(runs) == 1 else _log_of(raw, members)
             pointer = f"$.runs[{place}]{error.pointer[1:]}"
@@ -46,18 +48,22 @@ def _runs(members: dict[str, msgspec.Raw]) -> list[msgspec.Raw]:
     for name in ("version", "runs"):
         if name not in members:
             raise ContractError(f"$.{name}", "is missing")
-    version = json_of(bytes(members["version"]))
+    version = _value(members["version"])
     if version != VERSION:
         raise ContractError("$.version", f"{shown(version)} is not {VERSION}")
     try:
         return msgspec.json.decode(members["runs"], type=list[msgspec.Raw])
-    except msgspec.ValidationError:
-        raise ContractError("$.runs", f"{shown(json_of(bytes(members['runs'])))} is not an array") from None
+    except NOT_DECODED:
+        raise ContractError("$.runs", f"{shown(_value(members['runs']))} is not an array") from None
 
 
-def _inline(members: dict[str, msgspec.Raw]) -> list[ExternalProperties]:
+def _value(raw: msgspec.Raw) -> Any:
+    return json_of(bytes(raw), escaped=True)
+
+
+def _inline(members: dict[str, msgspec.Raw], escaped: bool) -> list[ExternalProperties]:
     name = "inlineExternalProperties"
-    tree = json_of(bytes(members[name])) if name in members else []
+    tree = json_of(bytes(members[name]), escaped) if name in members else []
     return typed(tree, list[ExternalProperties], f"$.{name}")
 
 
@@ -66,8 +72,7 @@ def _log_of(run: msgspec.Raw, members: dict[str, msgspec.Raw]) -> bytes:
     return msgspec.json.encode(members | {"runs": [run]})
 
 
-def _document(raw: bytes, inline: Sequence[ExternalProperties], max_bytes: int) -> bytes:
-    tree = json_of(raw)
+def _document(tree: Any, inline: Sequence[ExternalProperties], max_bytes: int) -> bytes:
     if not isinstance(tree, dict):
         raise ContractError("$", f"{shown(tree)} is not an object")
     results = tree.pop("results", None)

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from resources.contract.model import ContractError
 from resources.contract.sarif.model import Artifact, ArtifactLocation, Invocation, Run
+from resources.files import without_secrets
 
 MAX_PATH = 4096
 """Characters; a location by index can be used by any number of results."""
@@ -67,7 +68,7 @@ class Paths:
             folder = _path(base.uri)
             if _is_absolute(folder):
                 break
-            path = f"{folder.rstrip('/')}/{path}" if folder else path
+            path = _normal(f"{folder}/{path}") if folder else path
             base_id = base.uri_base_id
         if len(path) > MAX_PATH:
             raise ContractError("$", f"a uri of more than {MAX_PATH} characters")
@@ -91,7 +92,7 @@ def _path(uri: str) -> str:
         return _normal(uri.replace("\\", "/"))
     scheme = _scheme.match(uri)
     if scheme and scheme[1].lower() != "file":
-        return uri
+        return without_secrets(uri) if "@" in uri else uri
     rest = uri[scheme.end() :] if scheme else uri
     if scheme and rest.startswith("//"):
         host, slash, path = rest[2:].partition("/")

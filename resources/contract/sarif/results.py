@@ -101,6 +101,8 @@ class Results:
             first = self._place(places[0])
             path = first.pop("file_path", "")
             details.update(first)
+            if path and (base := self._paths.base(places[0].physical_location.artifact_location)):
+                details["uri_base_id"] = cut(base, 200)
         for name, others in (("locations", places[1:]), ("related_locations", result.related_locations)):
             if others:
                 details[name] = [self._place(place) for place in others[:MAX_STEPS]]
@@ -116,8 +118,6 @@ class Results:
         if physical is not None:
             if path := self._paths.path(physical.artifact_location):
                 place["file_path"] = path
-                if base := self._paths.base(physical.artifact_location):
-                    place["uri_base_id"] = cut(base, 200)
             if physical.region is not None:
                 _add_region(place, physical.region)
         for logical in (location.logical_locations or ())[:1]:
@@ -171,7 +171,7 @@ def _add_region(place: dict[str, Any], region: Region) -> None:
         "end_column": region.end_column,
     }
     place.update({name: number for name, number in numbers.items() if number is not None})
-    if snippet := plain(region.snippet):
+    if region.snippet is not None and (snippet := region.snippet.text.rstrip()):
         place["snippet"] = cut(snippet)
 
 

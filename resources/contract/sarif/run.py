@@ -110,7 +110,9 @@ def _metadata(run: Run) -> dict[str, Any]:
             for control in run.version_control_provenance or ()
         ],
         "invocations": [_invocation(invocation) for invocation in run.invocations or ()],
-        "uri_bases": {name: base.uri for name, base in (run.original_uri_base_ids or {}).items()},
+        "uri_bases": {
+            name: without_secrets(base.uri) for name, base in (run.original_uri_base_ids or {}).items()
+        },
         "external_properties": sorted(run.external_property_file_references or ()),
         "properties": shallow(run.properties, "$.properties"),
     }

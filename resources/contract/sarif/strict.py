@@ -9,7 +9,7 @@ import msgspec
 
 from resources.contract.exact import parsed, shown
 from resources.contract.model import MAX_DEPTH, ContractError
-from resources.contract.quick import NOT_DECODED, deeper, may_hide_colons
+from resources.contract.quick import NOT_DECODED, deeper
 from resources.contract.sarif.model import KINDS, LEVELS
 
 T = TypeVar("T")
@@ -31,19 +31,22 @@ _encode = msgspec.json.Encoder().encode
 _steps = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
 
-def json_of(raw: bytes) -> Any:
-    """The document in `raw`, in which no key occurs twice. Raises `ContractError`."""
+def json_of(raw: bytes, escaped: bool) -> Any:
+    """The document in `raw`, in which no key occurs twice. Raises `ContractError`.
+
+    `escaped` says that colons may be written as escapes (`may_hide_colons`), in any part of the file.
+    """
     try:
         tree = msgspec.json.decode(raw)
     except NOT_DECODED:
         return parsed(raw)
     # Every colon is a key's or stands in a text: a key that was dropped leaves one too many.
-    if may_hide_colons(raw) or raw.count(b":") != _encode(tree).count(b":"):
+    if escaped or raw.count(b":") != _encode(tree).count(b":"):
         return parsed(raw)
     return tree
 
 
-def members_of(raw: bytes) -> dict[str, msgspec.Raw]:
+def members_of(raw: bytes, escaped: bool) -> dict[str, msgspec.Raw]:
     """The members of the object in `raw`, not decoded yet, none twice. Raises `ContractError`."""
     try:
         members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
@@ -51,7 +54,7 @@ def members_of(raw: bytes) -> dict[str, msgspec.Raw]:
         tree = parsed(raw)
         raise ContractError("$", f"{shown(tree)} is not an object") from None
     colons = sum(1 + key.count(":") + bytes(value).count(b":") for key, value in members.items())
-    if may_hide_colons(raw) or raw.count(b":") != colons:
+    if escaped or raw.count(b":") != colons:
         parsed(raw)
     return members
 
