@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ class RunFile:
     modified: datetime | None
     fs: fsspec.AbstractFileSystem | None = None
     url: str = ""
+    plugin: str | None = None
+    """What was validated where a run in it does not say."""
 
     @property
     def name(self) -> str:
@@ -47,14 +49,17 @@ class RunFile:
 
 
 def find(
-    sources: Iterable[str], storage_options: dict[str, Any] | None = None, skip: str | None = None
+    sources: Iterable[str],
+    storage_options: dict[str, Any] | None = None,
+    skip: str | None = None,
+    plugin: str | None = None,
 ) -> list[RunFile]:
     """The run files that `sources` name, each once, in a stable order.
 
     A folder stands for every file below it that is called like a run file (`.json`, `.ndjson`,
-    `.jsonl`, each also with `.gz` or `.zst`), hidden ones and the folder `skip` left out.
-    `storage_options` go to the fsspec storage of URLs. Raises `UsageError` for a source that
-    does not exist.
+    `.jsonl`, `.sarif`, each also with `.gz` or `.zst`), hidden ones and the folder `skip` left out.
+    `storage_options` go to the fsspec storage of URLs, `plugin` to the files. Raises
+    `UsageError` for a source that does not exist.
     """
     found: dict[tuple[str, str], RunFile] = {}
     for source in sources:
@@ -65,7 +70,7 @@ def find(
         else:
             files = _find_local(source.removeprefix("file://"), skip)
         found.update({(file.url, file.path): file for file in files})
-    return list(found.values())
+    return list(found.values()) if plugin is None else [replace(f, plugin=plugin) for f in found.values()]
 
 
 def _find_local(source: str, skip: str | None) -> Iterator[RunFile]:
@@ -154,7 +159,8 @@ def fetch(portion: Sequence[RunFile]) -> list[Delivery]:
     else:
         contents = _read_remote(fs, [file.path for file in portion])
     return [
-        Delivery(file.name, content, file.modified) for file, content in zip(portion, contents, strict=True)
+        Delivery(file.name, content, file.modified, plugin=file.plugin)
+        for file, content in zip(portion, contents, strict=True)
     ]
 
 

@@ -95,7 +95,11 @@ def _chunk(columns: Columns, stated: list[datetime | None], rejections: list[Rej
     ]
     scores = [read.run.pipeline_score for read in columns.reads]
     content = {
-        "target_plugin": delivered["target_plugin"].fill_null(DEFAULT_PLUGIN),
+        "target_plugin": pc.coalesce(
+            delivered["target_plugin"],
+            pa.array([delivery.plugin for delivery in columns.deliveries], pa.string()),
+            DEFAULT_PLUGIN,
+        ),
         "change_type": delivered["change_type"].fill_null(DEFAULT_CHANGE_TYPE),
         "pipeline_score": pa.array([None if s is UNSET else s for s in scores], pa.int16()),
         "metadata": columns.metadata,

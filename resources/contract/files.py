@@ -43,7 +43,9 @@ def split(
         return [], [Rejection(delivery.source, delivery.raw, error.pointer, error.rule)]
     data = data.removeprefix(UTF8_BOM)
     if _without_packing(name).endswith(NDJSON_SUFFIXES):
-        pieces = [(n, line) for n, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+        pieces: list[tuple[int | None, bytes]] = [
+            (n, line) for n, line in enumerate(data.split(b"\n"), 1) if line.strip()
+        ]
     elif is_sarif(name, data):
         from resources.contract import sarif
 
@@ -55,8 +57,8 @@ def split(
             why = why_not_json(data)
             return [], [Rejection(delivery.source, delivery.raw, why.pointer, why.rule)]
     else:
-        return [Delivery(delivery.source, data, delivery.modified)], []
-    return [Delivery(delivery.source, raw, delivery.modified, n) for n, raw in pieces], []
+        pieces = [(None, data)]
+    return [Delivery(delivery.source, raw, delivery.modified, n, delivery.plugin) for n, raw in pieces], []
 
 
 def split_again(delivery: Delivery, max_bytes: int) -> tuple[list[Delivery], list[Rejection]]:

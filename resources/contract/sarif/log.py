@@ -34,7 +34,7 @@ def runs_of(delivery: Delivery, data: bytes, max_bytes: int) -> tuple[list[Deliv
     refused: list[Rejection] = []
     for place, raw in enumerate(runs):
         try:
-            document = _document(json_of(bytes(raw), escaped), inline, max_bytes)
+            document = _document(json_of(bytes(raw), escaped), inline, max_bytes, delivery.plugin)
         except ContractError as error:
             alone = data if len(runs) == 1 else _log_of(raw, members)
             pointer = f"$.runs[{place}]{error.pointer[1:]}"
@@ -72,7 +72,7 @@ def _log_of(run: msgspec.Raw, members: dict[str, msgspec.Raw]) -> bytes:
     return msgspec.json.encode(members | {"runs": [run]})
 
 
-def _document(tree: Any, inline: Sequence[ExternalProperties], max_bytes: int) -> bytes:
+def _document(tree: Any, inline: Sequence[ExternalProperties], max_bytes: int, plugin: str | None) -> bytes:
     if not isinstance(tree, dict):
         raise ContractError("$", f"{shown(tree)} is not an object")
     results = tree.pop("results", None)
@@ -84,7 +84,7 @@ def _document(tree: Any, inline: Sequence[ExternalProperties], max_bytes: int) -
         raise ContractError("$.results", "is missing or null: the tool has looked for nothing")
     if not isinstance(results, list):
         raise ContractError("$.results", f"{shown(results)} is not an array")
-    return run_document(run, results, max_bytes)
+    return run_document(run, results, max_bytes, plugin)
 
 
 def _gathered(tree: dict[str, Any], results: Any, run: Run, inline: Sequence[ExternalProperties]) -> Any:

@@ -21,7 +21,7 @@ BATCH = 200
 _encode = msgspec.json.Encoder().encode
 
 
-def run_document(run: Run, results: list[Any], max_bytes: int, plugin: str | None = None) -> bytes:
+def run_document(run: Run, results: list[Any], max_bytes: int, plugin: str | None) -> bytes:
     """The run document of `run` and its `results`, of at most `max_bytes`. Raises `ContractError`.
 
     `plugin` names what was validated where `run` does not.
@@ -50,7 +50,7 @@ def _issues(run: Run, results: list[Any]) -> Iterator[bytes]:
         yield _encode(issues)[1:-1]
 
 
-def series(run: Run, plugin: str | None = None) -> str:
+def series(run: Run, plugin: str | None) -> str:
     """What tells the runs that continue each other from all others: what was validated, how, by what.
 
     The parts that the run states of: its repository (or `plugin`), the category in its
