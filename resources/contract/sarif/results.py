@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from resources.contract.model import ContractError
-from resources.contract.sarif.model import Level, Location, Region, Result, Run, Text
+from resources.contract.sarif.model import Level, Location, Region, Result, Run, Suppression, Text
 from resources.contract.sarif.paths import Paths
-from resources.contract.sarif.rules import About, Rules, cut, plain, tags_of
+from resources.contract.sarif.rules import About, Rules, cut, plain, score, tags_of
 from resources.contract.sarif.strict import shallow
 
 SECURITY_SEVERITIES = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.0, "low"))
@@ -27,7 +27,7 @@ MAX_STEPS = 100
 """Locations that are kept of a code flow, and of each list of further locations."""
 
 _placeholder = re.compile(r"\{\{|\}\}|\{(\d{1,3})\}")
-_TAKEN_AS_ISSUE_FIELDS = ("tags", "security-severity")
+_STANDS_ELSEWHERE = ("tags", "security-severity")
 
 
 class Results:
@@ -45,17 +45,17 @@ class Results:
         description = self._description(result, about)
         if not description:
             raise ContractError(f"{pointer}.message", "has no text, and its rule has no description")
-        properties = shallow(result.properties, f"{pointer}.properties") or {}
-        scores = (properties.get("security-severity"), about.security_severity)
-        security = next((score for score in map(_score, scores) if score), None)
+        security = about.security_severity
+        if result.properties:
+            shallow(result.properties, f"{pointer}.properties")
+            security = score(result.properties.get("security-severity")) or security
         details = {**about.details, "level": level}
         if result.kind != "fail":
             details["kind"] = result.kind
         if security is not None:
             details["security_severity"] = security
         path = self._places(result, details)
-        self._identity(result, details)
-        self._remarks(result, properties, details)
+        _add_remarks(details, result)
         issue = {
             "severity": _severity(result.kind, level, security),
             "description": description,
@@ -89,27 +89,32 @@ class Results:
         return _filled(plain(message) or _looked_up(message, about), message.arguments) or about.description
 
     def _recommendation(self, result: Result, about: About, description: str) -> str:
-        fixes = [plain(fix.description) for fix in result.fixes or ()]
-        advice = "\n".join(dict.fromkeys(filter(None, fixes))) or about.help
+        advice = about.help
+        if result.fixes:
+            fixes = [plain(fix.description) for fix in result.fixes]
+            advice = "\n".join(dict.fromkeys(filter(None, fixes))) or advice
         return "" if advice == description else advice
 
     def _places(self, result: Result, details: dict[str, Any]) -> str:
         """The path of the first location; it and the others go into `details`."""
-        places = result.locations or ()
         path = ""
-        if places:
-            first = self._place(places[0])
-            path = first.pop("file_path", "")
-            details.update(first)
-            if path and (base := self._paths.base(places[0].physical_location.artifact_location)):
+        if result.locations:
+            first, *others = result.locations
+            place = self._place(first)
+            path = place.pop("file_path", "")
+            details.update(place)
+            if path and (base := self._paths.base(first.physical_location.artifact_location)):
                 details["uri_base_id"] = cut(base, 200)
-        for name, others in (("locations", places[1:]), ("related_locations", result.related_locations)):
             if others:
-                details[name] = [self._place(place) for place in others[:MAX_STEPS]]
-        flows = [flow.thread_flows[0].locations for flow in result.code_flows or () if flow.thread_flows]
-        if flows:
-            steps = [step.location for step in flows[0][:MAX_STEPS] if step.location is not None]
-            details["code_flow"] = [self._place(step) for step in steps]
+                details["locations"] = [self._place(other) for other in others[:MAX_STEPS]]
+        if result.related_locations:
+            details["related_locations"] = [
+                self._place(place) for place in result.related_locations[:MAX_STEPS]
+            ]
+        if result.code_flows:
+            flows = [flow.thread_flows[0].locations for flow in result.code_flows if flow.thread_flows]
+            steps = [step.location for step in flows[0][:MAX_STEPS]] if flows else []
+            details["code_flow"] = [self._place(step) for step in steps if step is not None]
         return path
 
     def _place(self, location: Location) -> dict[str, Any]:
@@ -120,57 +125,51 @@ class Results:
                 place["file_path"] = path
             if physical.region is not None:
                 _add_region(place, physical.region)
-        for logical in (location.logical_locations or ())[:1]:
+        if location.logical_locations:
+            logical = location.logical_locations[0]
             if name := logical.fully_qualified_name or logical.name:
                 place["logical_location"] = name
         if text := plain(location.message):
             place["message"] = text
         return place
 
-    @staticmethod
-    def _identity(result: Result, details: dict[str, Any]) -> None:
-        if result.fingerprints:
-            details["fingerprints"] = result.fingerprints
-        if result.partial_fingerprints:
-            details["partialFingerprints"] = result.partial_fingerprints
-        if result.guid:
-            details["guid"] = result.guid
-        if result.correlation_guid:
-            details["correlation_guid"] = result.correlation_guid
 
-    @staticmethod
-    def _remarks(result: Result, properties: Mapping[str, Any], details: dict[str, Any]) -> None:
-        if result.suppressions:
-            # One that is still being looked at, or was turned down, suppresses nothing.
-            details["suppressed"] = all(s.status in ("", "accepted") for s in result.suppressions)
-            details["suppressions"] = [
-                {"kind": s.kind} | ({"status": s.status} if s.status else {}) for s in result.suppressions
-            ]
-            said = [s.justification for s in result.suppressions if s.justification]
-            if said:
-                details["justification"] = "\n".join(said)
-        if tags := tags_of(properties):
+def _add_remarks(details: dict[str, Any], result: Result) -> None:
+    """What else `result` says of itself."""
+    remarks = {
+        "fingerprints": result.fingerprints,
+        "partialFingerprints": result.partial_fingerprints,
+        "guid": result.guid,
+        "correlation_guid": result.correlation_guid,
+        "baseline_state": result.baseline_state,
+        "hosted_viewer_uri": result.hosted_viewer_uri,
+        "occurrence_count": result.occurrence_count,
+        "rank": result.rank,
+    }
+    details.update({name: value for name, value in remarks.items() if value not in (None, "", {})})
+    if result.suppressions:
+        _add_suppressions(details, result.suppressions)
+    if result.taxa and (taxa := [taxon.id for taxon in result.taxa if taxon.id]):
+        details["taxa"] = taxa
+    if result.properties:
+        if tags := tags_of(result.properties):
             details["tags"] = list(dict.fromkeys([*details.get("tags", ()), *tags]))
-        if result.taxa and (taxa := [taxon.id for taxon in result.taxa if taxon.id]):
-            details["taxa"] = taxa
-        remarks = {
-            "baseline_state": result.baseline_state or None,
-            "hosted_viewer_uri": result.hosted_viewer_uri or None,
-            "occurrence_count": result.occurrence_count,
-            "rank": result.rank,
-            "properties": {k: v for k, v in properties.items() if k not in _TAKEN_AS_ISSUE_FIELDS} or None,
-        }
-        details.update({name: value for name, value in remarks.items() if value is not None})
+        if rest := {k: v for k, v in result.properties.items() if k not in _STANDS_ELSEWHERE}:
+            details["properties"] = rest
+
+
+def _add_suppressions(details: dict[str, Any], suppressions: Sequence[Suppression]) -> None:
+    # One that is still being looked at, or was turned down, suppresses nothing.
+    details["suppressed"] = all(s.status in ("", "accepted") for s in suppressions)
+    details["suppressions"] = [{"kind": s.kind, "status": s.status or "accepted"} for s in suppressions]
+    if said := [s.justification for s in suppressions if s.justification]:
+        details["justification"] = "\n".join(said)
 
 
 def _add_region(place: dict[str, Any], region: Region) -> None:
-    numbers = {
-        "line": region.start_line,
-        "column": region.start_column,
-        "end_line": region.end_line,
-        "end_column": region.end_column,
-    }
-    place.update({name: number for name, number in numbers.items() if number is not None})
+    numbers = (region.start_line, region.start_column, region.end_line, region.end_column)
+    named = zip(("line", "column", "end_line", "end_column"), numbers, strict=True)
+    place.update([(name, number) for name, number in named if number is not None])
     if region.snippet is not None and (snippet := region.snippet.text.rstrip()):
         place["snippet"] = cut(snippet)
 
@@ -193,17 +192,6 @@ def _filled(text: str, arguments: Sequence[str] | None) -> str:
         return cut(arguments[number], 1000) if number < len(arguments) else found[0]
 
     return cut(_placeholder.sub(fill, cut(text, MAX_MESSAGE)), MAX_MESSAGE)
-
-
-def _score(stated: object) -> float | None:
-    """A security severity above 0 and up to 10; SARIF has it as text. Anything else says nothing."""
-    if isinstance(stated, bool) or not isinstance(stated, str | int | float):
-        return None
-    try:
-        score = float(stated)
-    except (ValueError, OverflowError):
-        return None
-    return score if 0 < score <= 10 else None
 
 
 def _severity(kind: str, level: str, security: float | None) -> str:

@@ -41,7 +41,7 @@ class About:
     """What it is about where a result has no message."""
     help: str = ""
     level: Level | None = None
-    security_severity: object = None
+    security_severity: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
     strings: Mapping[str, Text] = field(default_factory=dict)
     fallback_strings: Mapping[str, Text] = field(default_factory=dict)
@@ -134,7 +134,7 @@ def _about(component: Component, rule: Rule, place: int, rule_id: str) -> About:
         description=next((cut(plain(text)) for text in texts if plain(text)), cut(rule.name) or named),
         help=cut(plain(rule.help)),
         level=configuration.level if configuration else None,
-        security_severity=properties.get("security-severity"),
+        security_severity=score(properties.get("security-severity")),
         details=details,
         strings=rule.message_strings or {},
         fallback_strings=component.global_message_strings or {},
@@ -153,6 +153,17 @@ def tags_of(properties: Mapping[str, Any] | None) -> list[str]:
     if not isinstance(tags, list):
         return []
     return [cut(tag, 200) for tag in tags[:MAX_TAGS] if isinstance(tag, str)]
+
+
+def score(stated: object) -> float | None:
+    """A security severity above 0 and up to 10; SARIF has it as text. Anything else says nothing."""
+    if isinstance(stated, bool) or not isinstance(stated, str | int | float):
+        return None
+    try:
+        score = float(stated)
+    except (ValueError, OverflowError):
+        return None
+    return score if 0 < score <= 10 else None
 
 
 def _category(properties: Mapping[str, Any], tags: Sequence[str]) -> str:
