@@ -119,6 +119,10 @@ def test_results_are_counted_as_sarif_summary_counts_them(scans: Path, tmp_path:
         ours = {row["level"]: row["n"] for row in rows}
         assert ours == summary(scans / f"{tool.split()[0].lower()}.sarif")
     assert done["issues_stored"] == sum(summary(scans).values())
+    findings = re.search(r'issuelake sql "(FROM issues .*)"', (ROOT / "docs" / "sarif.md").read_text("utf-8"))
+    assert findings
+    marked = 2  # a suppressed one and a passed one, both made
+    assert len(issuelake(lake, "sql", findings[1])) == done["issues_stored"] - marked
 
 
 def test_what_ruff_and_bandit_say_arrives_whole(scans: Path) -> None:
@@ -413,12 +417,40 @@ def test_what_a_rule_says_cannot_be_multiplied_without_end() -> None:
         "helpUri": long,
         "fullDescription": {"text": long},
     }
-    rule |= {"messageStrings": {"m": {"text": "{0}" * 30_000}}, "properties": {"tags": [long] * 1000}}
+    rule |= {"messageStrings": {"m": {"text": "{0}" * 30_000}}, "properties": {"tags": [long] * 60}}
     given = [result(message={"id": "m", "arguments": [long]})] * 50
     assert sum(len(json.dumps(issue)) for issue in issues(log(*given, rules=[rule]))) < 50 * 40_000
-    raw = json.dumps(log(*given, rules=[rule])).encode()
-    _, [refused] = contract.split(Delivery("x.sarif", raw), 400_000 + len(raw) // 2)
-    assert "bytes" in refused.rule
+
+
+def test_a_run_that_grows_beyond_the_limit_is_refused() -> None:
+    rule = {"id": "R1", "help": {"text": "x" * 2000}}
+    raw = json.dumps(log(*[result()] * 2000, rules=[rule])).encode()
+    taken, [refused] = contract.split(Delivery("x.sarif", raw), 1_000_000)
+    assert len(raw) < 1_000_000
+    assert not taken
+    assert refused.reason == "$.runs[0]: more than 1000000 bytes as a run (raise the limit to take it)"
+
+
+def test_a_rule_is_that_of_the_component_that_the_result_names() -> None:
+    def component(name: str, level: str) -> dict[str, Any]:
+        rules = [{"id": "R1", "defaultConfiguration": {"level": level}}]
+        return {"name": name, "guid": f"guid-{name}", "rules": rules}
+
+    references: list[dict[str, Any]] = [{}, {"index": 0}, {"index": 1}, {"name": "b"}, {"guid": "guid-a"}]
+    document = log(*(result(rule={"index": 0, "toolComponent": reference}) for reference in references))
+    document["runs"][0]["tool"] = {
+        "driver": component("driver", "none"),
+        "extensions": [component("a", "note"), component("b", "error")],
+    }
+    levels = [issue["details"]["level"] for issue in issues(document)]
+    assert levels == ["none", "note", "error", "error", "note"]
+
+
+def test_what_is_still_under_review_is_not_suppressed() -> None:
+    accepted, reviewed = {"kind": "inSource"}, {"kind": "external", "status": "underReview"}
+    both, one = issues(log(result(suppressions=[accepted, reviewed]), result(suppressions=[accepted])))
+    assert (both["details"]["suppressed"], one["details"]["suppressed"]) == (False, True)
+    assert both["details"]["suppressions"][0] == {"kind": "inSource", "status": "accepted"}
 
 
 # --- what is wrong ---------------------------------------------------------------------------------
