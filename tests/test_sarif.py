@@ -17,8 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets import kernel
+from assets.inbox import Inbox, take_in
 from resources import contract, fingerprint
 from resources.contract import Delivery, Rejection
+from resources.files import open_files
+from resources.lake import Lake
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = Path(__file__).parent / "sarif"
@@ -194,6 +197,16 @@ def test_a_file_refused_whole_is_kept_as_it_came_and_replayed(tmp_path: Path) ->
     assert issuelake(lake, "rejected", "show", rejected["rejected_id"])["content"].encode() == raw
     mended = FIXTURES / "semgrep.sarif"
     assert issuelake(lake, "rejected", "replay", "--mended", str(mended))["issues_stored"] == 4
+
+
+def test_the_inbox_takes_sarif(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    waiting = tmp_path / "inbox" / "codeql.sarif"
+    waiting.write_bytes((FIXTURES / "codeql.sarif").read_bytes())
+    lake = Lake(open_files(str(tmp_path / "lake")))
+    taken = take_in(lake, Inbox(str(tmp_path / "inbox")))
+    assert (taken.ingested.runs_stored, taken.ingested.issues_stored, taken.removed) == (1, 4, 1)
+    assert not waiting.exists()
 
 
 # --- the mapping -----------------------------------------------------------------------------------

@@ -20,8 +20,9 @@ RUN_FILE_SUFFIXES = tuple(
     base + packed for base in (".json", *NDJSON_SUFFIXES, ".sarif") for packed in ("", *PACKED_SUFFIXES)
 )
 
-SNIFFED = 4096
-"""Bytes in which `runs` must begin for a file to be SARIF that is not called so."""
+SNIFFED = 512
+"""Bytes in which `runs` must begin for a file to be SARIF that is not called so: every run file is
+searched so far, so they are few."""
 
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -76,7 +77,7 @@ def is_sarif(name: str, data: bytes) -> bool:
     """Whether a file called `name` (lower case) that holds `data` is to be read as SARIF."""
     if _without_packing(name).endswith(SARIF_SUFFIXES):
         return True
-    if b'"runs"' not in data[:SNIFFED]:
+    if data.find(b'"runs"', 0, SNIFFED) < 0:
         return False
     try:
         members = _decode_members(data)
