@@ -441,7 +441,21 @@ def test_a_run_that_grows_beyond_the_limit_is_refused() -> None:
     taken, [refused] = contract.split(Delivery("x.sarif", raw), 1_000_000)
     assert len(raw) < 1_000_000
     assert not taken
-    assert refused.reason == "$.runs[0]: more than 1000000 bytes as a run (raise the limit to take it)"
+    assert refused.pointer == "$.runs[0]"
+    assert "raise the limit" in refused.rule
+
+
+def test_runs_share_one_limit_and_what_they_share_counts_for_each() -> None:
+    document = log(*[result()] * 100, rules=[{"id": "R1", "help": {"text": "x" * 2000}}])
+    document["runs"] *= 10
+    raw = json.dumps(document).encode()
+    taken, refused = contract.split(Delivery("x.sarif", raw), 1_000_000)
+    assert len(taken) + len(refused) == 10
+    assert sum(len(delivery.raw) for delivery in taken) <= 1_000_000
+    assert refused
+    document["inlineExternalProperties"] = [{"guid": "x" * 200_000}]
+    taken, [whole] = contract.split(Delivery("x.sarif", json.dumps(document).encode()), 1_000_000)
+    assert (taken, whole.position) == ([], None)
 
 
 def test_a_rule_is_that_of_the_component_that_the_result_names() -> None:

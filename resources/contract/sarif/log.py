@@ -21,25 +21,29 @@ def runs_of(delivery: Delivery, data: bytes, max_bytes: int) -> tuple[list[Deliv
     """The runs in the SARIF log `data`, as run documents, and what is refused.
 
     A run that is refused keeps its bytes as a log with that run alone, so it can be mended and
-    read again by itself. `position` counts runs from 1.
+    read again by itself. `position` counts runs from 1. All runs together are of at most
+    `max_bytes`, since a few bytes of a rule or of shared properties can be repeated without end.
     """
     escaped = may_hide_colons(data)
     try:
         members = members_of(data, escaped)
         runs = _runs(members)
         inline = _inline(members, escaped)
+        _check_shared(members, len(runs), max_bytes)
     except ContractError as error:
         return [], [Rejection(delivery.source, delivery.raw, error.pointer, error.rule)]
     taken: list[Delivery] = []
     refused: list[Rejection] = []
+    room = max_bytes
     for place, raw in enumerate(runs):
         try:
-            document = _document(json_of(bytes(raw), escaped), inline, max_bytes, delivery.plugin)
+            document = _document(json_of(bytes(raw), escaped), inline, room, delivery.plugin)
         except ContractError as error:
             alone = data if len(runs) == 1 else _log_of(raw, members)
             pointer = f"$.runs[{place}]{error.pointer[1:]}"
             refused.append(Rejection(delivery.source, alone, pointer, error.rule, place + 1))
         else:
+            room -= len(document)
             taken.append(Delivery(delivery.source, document, delivery.modified, place + 1))
     return taken, refused
 
@@ -65,6 +69,12 @@ def _inline(members: dict[str, msgspec.Raw], escaped: bool) -> list[ExternalProp
     name = "inlineExternalProperties"
     tree = json_of(bytes(members[name]), escaped) if name in members else []
     return typed(tree, list[ExternalProperties], f"$.{name}")
+
+
+def _check_shared(members: dict[str, msgspec.Raw], runs: int, max_bytes: int) -> None:
+    shared = sum(len(bytes(value)) for name, value in members.items() if name != "runs")
+    if shared * (runs - 1) > max_bytes:
+        raise ContractError("$", f"more than {max_bytes} bytes for {runs} runs that share {shared} bytes")
 
 
 def _log_of(run: msgspec.Raw, members: dict[str, msgspec.Raw]) -> bytes:

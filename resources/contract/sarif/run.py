@@ -36,7 +36,9 @@ def run_document(run: Run, results: list[Any], max_bytes: int, plugin: str | Non
     for piece in _issues(run, results):
         size += len(piece) + 1
         if size > max_bytes:
-            raise ContractError("$", f"more than {max_bytes} bytes as a run (raise the limit to take it)")
+            raise ContractError(
+                "$", "more bytes as a run file than its SARIF file may have (raise the limit to take it)"
+            )
         pieces.append(piece)
     return b'%b,"issues_list":[%b]}' % (head[:-1], b",".join(pieces))
 
@@ -53,8 +55,8 @@ def _issues(run: Run, results: list[Any]) -> Iterator[bytes]:
 def series(run: Run, plugin: str | None) -> str:
     """What tells the runs that continue each other from all others: what was validated, how, by what.
 
-    The parts that the run states of: its repository (or `plugin`), the category in its
-    automation id, the tool. Runs of one plugin are compared with each other, so two tools on one
+    Joined of what the run states: its repository (or `plugin`), the category in its automation
+    id, the tool. Runs of one plugin are compared with each other, so two tools on one
     repository must not share a name: what one finds would seem fixed when the other has run.
     """
     parts = [_repository(run) or plugin or "", _category(run.automation_details), run.tool.driver.name]
