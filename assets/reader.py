@@ -50,11 +50,9 @@ class Reader:
         runs: list[Delivery] = []
         refused: list[Rejection] = []
         for file in files:
-            split = contract.split(file, self._max_file_bytes)
-            if isinstance(split, Rejection):
-                refused.append(split)
-            else:
-                runs += split
+            held, not_held = contract.split(file, self._max_file_bytes)
+            runs += held
+            refused += not_held
         self._builder.add(runs, place)
         self._builder.refuse(refused, place)
         return Amount(len(files), sum(len(file.raw) for file in files))

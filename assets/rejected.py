@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from assets import ingest, kernel
+from assets import kernel
 from resources import contract
-from resources.contract import Delivery, Rejection
+from resources.contract import Delivery
 from resources.errors import UsageError
 from resources.lake import Lake
 from resources.lake.rejected import Rejected
@@ -52,24 +52,17 @@ def replay(
     for rejected in chosen:
         result.tried += 1
         raw = lake.files.read(rejected.path) if mended is None else mended
-        deliveries, refused = _runs(rejected, raw, max_file_bytes)
-        if not refused:
-            refused = kernel.build(deliveries).rejections
+        delivery = Delivery(rejected.source, raw, rejected.rejected_at, rejected.position)
+        deliveries, refused = contract.split_again(delivery, max_file_bytes)
+        chunk = kernel.build(deliveries)
+        refused += chunk.rejections
         if refused:
             result.refused.append(f"{rejected.rejected_id} {rejected.source}: {refused[0].reason}")
             continue
-        stored = ingest.store_deliveries(lake, deliveries)
+        stored = lake.append(chunk.runs, chunk.issues)
         lake.take_rejected([rejected.rejected_id])
         result.taken += 1
         result.runs_stored += stored.runs_stored
         result.duplicates += stored.duplicates
         result.issues_stored += stored.issues_stored
     return result
-
-
-def _runs(rejected: Rejected, raw: bytes, max_file_bytes: int) -> tuple[list[Delivery], list[Rejection]]:
-    delivery = Delivery(rejected.source, raw, rejected.rejected_at, rejected.position)
-    if rejected.position is not None:  # one run out of a file with many
-        return [delivery], []
-    split = contract.split(delivery, max_file_bytes)
-    return ([], [split]) if isinstance(split, Rejection) else (split, [])

@@ -40,6 +40,8 @@ class RunFile:
     """Seconds since 1970."""
     fs: fsspec.AbstractFileSystem | None = None
     url: str = ""
+    plugin: str | None = None
+    """What was validated where a run in it does not say."""
 
     @property
     def modified(self) -> datetime | None:
@@ -52,14 +54,17 @@ class RunFile:
 
 
 def find(
-    sources: Iterable[str], storage_options: dict[str, Any] | None = None, skip: str | None = None
+    sources: Iterable[str],
+    storage_options: dict[str, Any] | None = None,
+    skip: str | None = None,
+    plugin: str | None = None,
 ) -> list[RunFile]:
     """The run files that `sources` name, each once, in a stable order.
 
     A folder stands for every file below it that is called like a run file (`.json`, `.ndjson`,
-    `.jsonl`, each also with `.gz` or `.zst`), hidden ones and the folder `skip` left out.
-    `storage_options` go to the fsspec storage of URLs. Raises `UsageError` for a source that
-    does not exist.
+    `.jsonl`, `.sarif`, each also with `.gz` or `.zst`), hidden ones and the folder `skip` left out.
+    `storage_options` go to the fsspec storage of URLs, `plugin` to the files. Raises
+    `UsageError` for a source that does not exist.
     """
     found: list[RunFile] = []
     sources = list(sources)
@@ -71,6 +76,8 @@ def find(
         else:
             files = _find_local(source.removeprefix("file://"), skip)
         found += files
+    for file in found:
+        file.plugin = plugin
     if len(sources) == 1:  # nothing comes twice, and of many files a table would take much memory
         return found
     return list({(file.url, file.path): file for file in found}.values())
@@ -161,7 +168,8 @@ def fetch(portion: Sequence[RunFile]) -> list[Delivery]:
     else:
         contents = _read_remote(fs, [file.path for file in portion])
     return [
-        Delivery(file.name, content, file.modified) for file, content in zip(portion, contents, strict=True)
+        Delivery(file.name, content, file.modified, plugin=file.plugin)
+        for file, content in zip(portion, contents, strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import subprocess
@@ -306,6 +307,26 @@ def test_rejected_can_be_shown_mended_and_replayed(cli: Cli) -> None:
     assert cli.json("latest")["issues_data"]["high_issues"] == 1
     cli.run("ingest", str(path), "--allow-rejects")  # refused anew, it is listed anew
     assert cli.json("rejected", "list")["count"] == 1
+
+
+def test_one_run_of_a_packed_file_is_replayed_as_it_is(cli: Cli) -> None:
+    run = {"validation_run_id": "a", "issues_list": [{"severity": "hgih", "description": "x"}]}
+    (cli.folder / "runs.ndjson.gz").write_bytes(gzip.compress(json.dumps(run).encode()))
+    cli.run("ingest", "runs.ndjson.gz", "--allow-rejects")
+    mended = cli.folder / "mended.json"
+    mended.write_text(json.dumps(run, indent=1).replace("hgih", "high"))
+    assert cli.json("rejected", "replay", "--mended", str(mended))["runs_stored"] == 1
+    assert cli.json("rejected", "list")["count"] == 0
+
+
+def test_runs_that_do_not_say_what_was_validated_can_be_told(cli: Cli) -> None:
+    run = {"issues_list": [], "target_plugin": "stated"}
+    sarif = {"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "probe"}}, "results": []}]}
+    for name, document in {"a.json": run, "b.json": {}, "c.sarif": sarif}.items():
+        (cli.folder / name).write_text(json.dumps(document))
+    cli.run("ingest", "a.json", "b.json", "c.sarif", "--plugin", "told")
+    rows = cli.json("sql", "SELECT target_plugin FROM runs ORDER BY source")
+    assert [row["target_plugin"] for row in rows] == ["stated", "told", "told/probe"]
 
 
 def test_compact_keeps_every_answer(cli: Cli) -> None:

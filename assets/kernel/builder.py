@@ -156,7 +156,7 @@ class Builder:
                 run = _expected.decode(delivery.raw)
             except contract.NOT_DECODED:
                 continue
-            plugin = DEFAULT_PLUGIN if run.target_plugin is None else run.target_plugin
+            plugin = _plugin(run, delivery)
             looked.run = run
             looked.numbers = self._distinct.numbers(plugin)
             looked.raws = list(map(bytes, run.issues_list or ()))
@@ -191,7 +191,7 @@ class Builder:
     def _take_exactly(self, part: _Part, delivery: Delivery) -> ReadRun:
         read = contract.read_exactly(delivery.raw)
         run = read.run
-        plugin = DEFAULT_PLUGIN if run.target_plugin is None else run.target_plugin
+        plugin = _plugin(run, delivery)
         if run.timestamp is not None:
             contract.parse_timestamp(run.timestamp)
         issues = self._distinct.add(plugin, run.issues_list or (), read.issue_extras)
@@ -210,7 +210,7 @@ class Builder:
         stated = None if run.timestamp is None else contract.parse_timestamp(run.timestamp)
         score = run.pipeline_score
         content = (
-            DEFAULT_PLUGIN if run.target_plugin is None else run.target_plugin,
+            _plugin(run, delivery),
             DEFAULT_CHANGE_TYPE if run.change_type is None else run.change_type,
             None if isinstance(score, UnsetType) else score,
             None if run.metadata is None else _encode(run.metadata).decode(),
@@ -236,6 +236,12 @@ class Builder:
         )
         part.lengths.append(len(issues))
         part.issues.extend(issues)
+
+
+def _plugin(run: Run | UnreadRun, delivery: Delivery) -> str:
+    if run.target_plugin is not None:
+        return run.target_plugin
+    return DEFAULT_PLUGIN if delivery.plugin is None else delivery.plugin
 
 
 def _head(raw: bytes, issues: list[bytes]) -> bytes | None:

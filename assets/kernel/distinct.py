@@ -24,6 +24,9 @@ they are nested."""
 _OF_IDENTITY = ("target_plugin", "rule")
 """What is laid out of an issue for the sake of its identity alone."""
 
+_MAY_STATE = b'ingerprints":{'
+"""Stands in compact details with one of `fingerprint.STATED_KEYS`."""
+
 _encode_lines = msgspec.json.Encoder(order="sorted").encode_lines
 _SEVERITY_CODES = {name: code for code, name in enumerate(SEVERITIES)}
 
@@ -118,8 +121,16 @@ class DistinctIssues:
             "details": documents(details),
             "extra": pa.nulls(len(issues), pa.string()) if extras is None else documents(extras),
         }
-        self.identities += self._identities.number(piece)
+        self.identities += self._identities.number(piece, _stated(piece["details"], details))
         self._pieces.append(piece)
+
+
+def _stated(texts: pa.Array, details: Sequence[dict[str, Any] | None]) -> list[str] | None:
+    """`fingerprint.stated` of each issue, or None where none states anything."""
+    data = texts.buffers()[2]
+    if data is None or _MAY_STATE not in bytes(data):  # a look at all at once, since hardly any do
+        return None
+    return ["" if not d else fingerprint.stated(d) for d in details]
 
 
 def _lines(issues: Sequence[Any]) -> list[bytes]:

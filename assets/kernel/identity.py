@@ -20,13 +20,15 @@ class Identities:
         self._numbers: dict[bytes, int] = {}
         self._digests: list[str] = []
 
-    def number(self, issues: Mapping[str, pa.Array]) -> list[int]:
-        """For each of `issues` the number of its identity, as `fingerprint.identity` makes it."""
-        identities = pc.binary_join_element_wise(
-            *(issues[name].fill_null("") for name in _PARTS),
-            _folded(issues["description"]),
-            fingerprint.SEPARATOR,
-        ).dictionary_encode()
+    def number(self, issues: Mapping[str, pa.Array], stated: Sequence[str] | None) -> list[int]:
+        """For each of `issues` the number of its identity, as `fingerprint.identity` makes it; `stated`
+        is what each states of its own, None where none does."""
+        what = _folded(issues["description"])
+        if stated is not None:
+            own = pa.array(stated, pa.string())
+            what = pc.if_else(pc.equal(own, ""), what, own)
+        plain = (issues[name].fill_null("") for name in _PARTS)
+        identities = pc.binary_join_element_wise(*plain, what, fingerprint.SEPARATOR).dictionary_encode()
         distinct = []
         for identity in identities.dictionary.cast(pa.binary()).to_pylist():
             number = self._numbers.setdefault(identity, len(self._digests))

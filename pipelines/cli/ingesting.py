@@ -29,6 +29,9 @@ def ingest(
     storage: STORAGE = None,
     config: CONFIG = None,
     json: JSON = False,
+    plugin: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What was validated, for runs that do not say it.")
+    ] = None,
     allow_rejects: Annotated[
         bool, typer.Option("--allow-rejects", help="Exit with 0 even if runs were rejected.")
     ] = False,
@@ -39,8 +42,8 @@ def ingest(
     """Store run files; every run is stored, a duplicate, or kept as rejected with the reason.
 
     A run file is one JSON document, an array of them, or NDJSON (`.ndjson`, `.jsonl`), each also
-    packed (`.gz`, `.zst`). Delivering a run again changes nothing; with new content it replaces
-    the run.
+    packed (`.gz`, `.zst`). SARIF 2.1.0 from any scanner is taken too (`.sarif`), each of its runs
+    as a run. Delivering a run again changes nothing; with new content it replaces the run.
 
     **Examples**
 
@@ -49,13 +52,15 @@ def ingest(
     `issuelake ingest 'runs/2025-*.json' s3://ci-artifacts/runs --storage s3://team/issues`
 
     `my-validator --json | issuelake ingest -`
+
+    `ruff check --output-format sarif | issuelake ingest - --plugin billing`
     """
     from assets import ingest as ingesting
     from assets import sources as run_files
     from resources.config import open_storage
 
     opened = open_storage(storage, config)
-    files = run_files.find(sources, skip=opened.lake.url)
+    files = run_files.find(sources, skip=opened.lake.url, plugin=plugin)
     with _progress(files, quiet=json) as progress:
         done = ingesting.ingest(opened.lake, files, max_file_size * _MEBIBYTE, progress)
     if json:

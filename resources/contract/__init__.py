@@ -5,7 +5,7 @@
 """
 
 from resources.contract.exact import read_exactly
-from resources.contract.files import RUN_FILE_SUFFIXES, UTF8_BOM, split
+from resources.contract.files import RUN_FILE_SUFFIXES, UTF8_BOM, split, split_again
 from resources.contract.model import (
     DEFAULT_MAX_FILE_BYTES,
     MAX_DEPTH,
@@ -44,4 +44,5 @@ __all__ = [
     "parse_timestamp",
     "read_exactly",
     "split",
+    "split_again",
 ]

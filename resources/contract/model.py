@@ -69,12 +69,16 @@ class ContractError(Exception):
 
 @dataclass(slots=True)
 class Delivery:
-    """One run as it stands in its file: `position` is its line (NDJSON) or element (array), from 1."""
+    """One run as it stands in its file: `position` is its line (NDJSON) or element (array, SARIF), from 1.
+
+    `plugin` is what was validated where the run does not say it.
+    """
 
     source: str
     raw: bytes
     modified: datetime | None = None
     position: int | None = None
+    plugin: str | None = None
 
 
 @dataclass(slots=True)

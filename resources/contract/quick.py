@@ -109,6 +109,14 @@ def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def deeper(value: Any, levels: int) -> bool:
+    """Whether `value` nests deeper than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    members = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(deeper(member, levels - 1) for member in members)
+
+
 def _extended(base: type[msgspec.Struct], keys: Sequence[str]) -> Any:
     """A struct that also takes `keys`, as attributes that no field of the contract can be named."""
     attributes = _attributes(keys)
