@@ -18,7 +18,9 @@ from resources.schema import ISSUES, RUN_DATE, SEVERITIES
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
-NEWEST_FIRST = ('"timestamp" DESC', "validation_run_id", "issue_index")
+MAX_DEPTH = 999_999
+"""So far down in what a query selects a page may reach."""
+NEWEST_FIRST = (("timestamp", "DESC"), ("validation_run_id", "ASC"), ("issue_index", "ASC"))
 SEARCHED = ("description", "recommendation", "file_path")
 SORTABLE = frozenset(c.name for c in (*ISSUES, RUN_DATE)) - {"details", "extra"}
 
@@ -53,6 +55,8 @@ class Compiled:
     issues_where: str
     issues_parameters: list[Any]
     order: str
+    sort_key: str
+    """What `order` says, as arguments of DuckDB's `create_sort_key`."""
     limit: int
     offset: int
     selects_issues: bool
@@ -74,6 +78,11 @@ def compile(query: Query) -> Compiled:
         raise QueryError(f"query.limit is {query.limit}, which is not from 1 to {MAX_LIMIT}.")
     if query.offset < 0:
         raise QueryError(f"query.offset is {query.offset}, which is less than 0.")
+    if query.offset + query.limit > MAX_DEPTH:
+        raise QueryError(
+            f"query.offset and query.limit reach further than {MAX_DEPTH} issues;"
+            " narrow the query down, or export what it selects."
+        )
     start, end = _moment("date_from", query.date_from, time.min), _moment("date_to", query.date_to, time.max)
     runs = _Conditions()
     runs.add("target_plugin = ?", query.plugin_name)
@@ -96,6 +105,7 @@ def compile(query: Query) -> Compiled:
         from assets.where import checked
 
         issues.add(f"({checked(query.where)})")
+    order = _order(query.sort)
     return Compiled(
         first=start.date() if start else None,
         last=end.date() if end else None,
@@ -103,7 +113,8 @@ def compile(query: Query) -> Compiled:
         runs_parameters=runs.parameters,
         issues_where=_Conditions.joined(runs, issues),
         issues_parameters=runs.parameters + issues.parameters,
-        order=", ".join(_order(query.sort)),
+        order=", ".join(f'"{name}" {direction} NULLS LAST' for name, direction in order),
+        sort_key=", ".join(f"\"{name}\", '{direction} NULLS LAST'" for name, direction in order),
         limit=query.limit,
         offset=query.offset,
         selects_issues=bool(issues.conditions),
@@ -159,7 +170,7 @@ def _moment(key: str, text: str | None, of_day: time) -> datetime | None:
         raise QueryError(f"query.{key} is {text!r}, which is neither YYYY-MM-DD nor a date-time.") from None
 
 
-def _order(sort: str | None) -> list[str]:
+def _order(sort: str | None) -> list[tuple[str, str]]:
     """What to order by; ends in what makes the order of any two issues certain, so pages are stable."""
     order = []
     for key in (sort or "").split(","):
@@ -168,5 +179,5 @@ def _order(sort: str | None) -> list[str]:
             continue
         if name not in SORTABLE:
             raise QueryError(f"Cannot sort by {name!r}; one can by {', '.join(sorted(SORTABLE))}.")
-        order.append(f'"{name}" {"DESC" if key.strip().startswith("-") else "ASC"} NULLS LAST')
+        order.append((name, "DESC" if key.strip().startswith("-") else "ASC"))
     return [*order, *NEWEST_FIRST]
