@@ -70,21 +70,24 @@ def issues(storage: Storage, query: Query, operation: str = "get_issues") -> Ans
     return answer(operation, storage, data["returned_count"], issues_data=data)
 
 
-def _page(
-    connection: duckdb.DuckDBPyConnection, compiled: Compiled, total: int
-) -> tuple[int, list[Answer]]:
+def _page(connection: duckdb.DuckDBPyConnection, compiled: Compiled, total: int) -> tuple[int, list[Answer]]:
     """How many issues pass every filter, at most `total`, and the page that is asked for.
 
     One pass gives both. Of a few issues it brings the rows at once; of many it brings the keys of
     the page, and the rows of those are fetched then.
     """
     if not compiled.selects_issues:  # then the order may tell DuckDB what need not be read
-        page = {"where": compiled.issues_where, "order": compiled.order, "limit": compiled.limit}
-        names = _listed(_ISSUE_COLUMNS)
-        parameters = compiled.issues_parameters
-        return total, _rows(
-            connection, "issues_page", parameters, columns=names, offset=compiled.offset, **page
+        rows = _rows(
+            connection,
+            "issues_page",
+            compiled.issues_parameters,
+            columns=_listed(_ISSUE_COLUMNS),
+            where=compiled.issues_where,
+            order=compiled.order,
+            limit=compiled.limit,
+            offset=compiled.offset,
         )
+        return total, rows
     few = total <= _FEW_ISSUES
     columns = _ISSUE_COLUMNS if few else _KEY_COLUMNS
     filtered, found = _one(
@@ -192,9 +195,11 @@ def _reading(storage: Storage, work: Any, first: date | None, last: date | None)
 
     try:
         return storage.lake.reading(work, first, last)
-    except (duckdb.ConversionException, duckdb.BinderException, duckdb.InvalidInputException) as error:
+    except duckdb.IOException:
+        raise
+    except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise QueryError(f"where: cannot be evaluated: {reason}") from error
+        raise QueryError(f"query: DuckDB cannot carry it out: {reason}") from error
 
 
 def _back_in_time(days: Sequence[date]) -> Iterator[tuple[date, date]]:

@@ -6,6 +6,7 @@ be read at all, and what selects issues within them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -18,15 +19,20 @@ from resources.schema import ISSUES, RUN_DATE, SEVERITIES
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+MAX_WORDS = 100
 MAX_DEPTH = 999_999
 """So far down in what a query selects a page may reach."""
 NEWEST_FIRST = (("timestamp", "DESC"), ("validation_run_id", "ASC"), ("issue_index", "ASC"))
 SEARCHED = ("description", "recommendation", "file_path")
 SORTABLE = frozenset(c.name for c in (*ISSUES, RUN_DATE)) - {"details", "extra"}
+_GLOB = re.compile(r"(\*\*/)|(\*+)|(\?)|\[(!?)(\]?[^\]]+)\]|(.)", re.DOTALL)
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What a caller may ask for; see `docs/query.md` for each key."""
+    """What a caller may ask for; see `docs/asking.md` for each key.
+
+    `all` and `dry_run` are for deleting alone.
+    """
 
     severity: list[str] = []
     category: list[str] = []
@@ -42,6 +48,8 @@ class Query(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     min_severity: str | None = None
     sort: str | None = None
     where: str | None = None
+    all: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,10 @@ def parse(keys: dict[str, Any]) -> Query:
 
 def compile(query: Query) -> Compiled:
     """Check `query` and turn it into SQL. Raises `QueryError`."""
+    if query.all or query.dry_run:
+        key = "all" if query.all else "dry_run"
+        raise QueryError(f"query.{key} is for delete_issues; leave it out where nothing is deleted.")
+    _check_texts(query)
     if not 1 <= query.limit <= MAX_LIMIT:
         raise QueryError(f"query.limit is {query.limit}, which is not from 1 to {MAX_LIMIT}.")
     if query.offset < 0:
@@ -96,15 +108,17 @@ def compile(query: Query) -> Compiled:
     if query.category:
         issues.add(f"category IN ({_marks(query.category)})", *query.category)
     issues.add("fingerprint = ?", query.fingerprint)
-    issues.add("file_path GLOB ?", query.file_path)
-    for word in (query.text or "").split():
+    if query.file_path is not None:
+        issues.add(*_matching(query.file_path))
+    for word in _words(query.text or ""):
         # Column by column: DuckDB then lowers each distinct text once, not each row's.
         found = " OR ".join(f"contains(lower({column}), lower(?))" for column in SEARCHED)
         issues.add(f"({found})", *[word] * len(SEARCHED))
     if query.where is not None:
-        from assets.where import checked
+        from assets.where import compiled
 
-        issues.add(f"({checked(query.where)})")
+        condition, values = compiled(query.where)
+        issues.add(condition, *values)
     order = _order(query.sort)
     return Compiled(
         first=start.date() if start else None,
@@ -144,6 +158,46 @@ class _Conditions:
 
 def _marks(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))
+
+
+def _check_texts(query: Query) -> None:
+    """Refuse what UTF-8 cannot hold, and so no text of a lake."""
+    for name in query.__struct_fields__:
+        value = getattr(query, name)
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+                raise QueryError(f"query.{name} has half a surrogate pair, which is not a character.")
+
+
+def _words(text: str) -> list[str]:
+    """What to look for, each word once."""
+    words = list(dict.fromkeys(text.split()))
+    if len(words) > MAX_WORDS:
+        raise QueryError(f"query.text has {len(words)} words, which is more than {MAX_WORDS}.")
+    return words
+
+
+def _matching(glob: str) -> tuple[str, str]:
+    """The condition that a file path matches `glob`, and its value.
+
+    DuckDB's GLOB knows `*`, `?` and `[…]`; that `**/` may also stand for no folder takes a regex.
+    """
+    if "**/" not in glob:
+        return "file_path GLOB ?", glob
+    pattern = ""
+    for folders, stars, one, negated, characters, other in _GLOB.findall(glob):
+        if folders:
+            pattern += "(?:.*/)?"
+        elif stars:
+            pattern += ".*"
+        elif one:
+            pattern += "."
+        elif characters:
+            inside = re.sub(r"([^-0-9A-Za-z])", r"\\\1", characters)
+            pattern += f"[{'^' if negated else ''}{inside}]"
+        else:
+            pattern += re.escape(other)
+    return "regexp_full_match(file_path, ?, 's')", pattern
 
 
 def _severities(query: Query) -> list[str] | None:

@@ -1,11 +1,13 @@
 """The two kinds of small records beside the data: deletions, and hints at newer copies.
 
 A deletion hides every copy of the runs in it stored up to their moments. Its footer says who
-deleted, when, what was asked for and how much went; it stays for good, also when compaction has
-removed the runs, since a copy that somebody was held up with may still come. A hint says that the copy of a run
-on one day may have lost to a copy on another day, so that whoever reads the first day alone knows
-to look at the second. It decides nothing: readers compare the copies themselves. A hint whose
-batch was never committed is therefore harmless, and so is one that has been overtaken.
+deleted, when, what was asked for and how much went. It stays for good, also when compaction has
+removed the runs, since a copy may still come from somebody who was held up.
+
+A hint says that the copy of a run on one day may have lost to a copy on another day, so that
+whoever reads the first day alone knows to look at the second. It decides nothing: readers compare
+the copies themselves. A hint whose batch was never committed is therefore harmless, and so is one
+that has been overtaken.
 """
 
 from __future__ import annotations
