@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -27,6 +28,10 @@ READING = [
     ["sql", "SELECT 1 AS one"],
 ]
 
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "COLUMNS": "140", "LANG": "C.UTF-8"} | {
+    name: os.environ[name] for name in os.environ if name == "PYTHONPATH"
+}
+
 
 class Cli:
     """`issuelake` in a folder of its own."""
@@ -42,7 +47,7 @@ class Cli:
             cwd=self.folder,
             input=stdin,
             capture_output=True,
-            env={"PATH": "/usr/bin:/bin", "COLUMNS": "140", "LANG": "C.UTF-8", **environment},
+            env={**ENVIRONMENT, **environment},
             timeout=120,
             check=False,
         )

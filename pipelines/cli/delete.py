@@ -7,6 +7,9 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.prompt import Confirm
+from rich.text import Text
 
 from assets.query import parse
 from pipelines.cli import options as o
@@ -56,7 +59,7 @@ def delete(
             raise UsageError(
                 f"This would delete {_counts(counted)}; where nobody can be asked, --yes says that it may."
             )
-        if not typer.confirm(f"Delete {_counts(counted)} from {safe(opened.lake.url)}?", err=True):
+        if not _confirmed(f"Delete {_counts(counted)} from {safe(opened.lake.url)}?"):
             print("Nothing was deleted.", file=sys.stderr)
             raise typer.Exit(1)
     answer = deletion.delete(opened, counting if dry_run else query, actor)
@@ -91,6 +94,14 @@ def deletions(storage: o.STORAGE = None, config: o.CONFIG = None, json: o.JSON =
         for d in found
     ]
     console().print(table(f"{len(found)} deletions", columns, rows))
+
+
+def _confirmed(question: str) -> bool:
+    # Asked on standard error, so that standard output stays one document; typer's writes to both.
+    try:
+        return Confirm.ask(Text(question), console=Console(stderr=True), default=False)
+    except EOFError:
+        return False
 
 
 def _counts(data: dict[str, int]) -> str:
