@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 BOTH = (layout.RUNS, layout.ISSUES)
 _TABLES = {layout.RUNS: RUNS, layout.ISSUES: ISSUES}
-_each_once: deque[frozenset[str]] = deque(maxlen=16)
+EACH_ONCE: deque[frozenset[str]] = deque(maxlen=16)
 """Sets of runs files that hold every run once. Files never change, so that stays true, and it is
 true of fewer of them."""
 
@@ -159,10 +159,10 @@ def _collect_copies(
 def _collect_suspects(connection: duckdb.DuckDBPyConnection, names: list[str], run_ids: set[str]) -> None:
     """Put the hashes of the ids that `names` hold more than once, and of `run_ids`, into `suspects`."""
     among = frozenset(names)
-    if not any(among <= once for once in tuple(_each_once)):
+    if not any(among <= once for once in tuple(EACH_ONCE)):
         [(repeated,)] = connection.execute(sql("resources", "repeated"), [names]).fetchall()
         if not repeated:
-            _each_once.append(among)
+            EACH_ONCE.append(among)
     if run_ids:
         connection.execute("INSERT INTO suspects SELECT hash(unnest($1))", [sorted(run_ids)])
 
