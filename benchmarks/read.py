@@ -13,6 +13,7 @@ from assets.query import Query
 from benchmarks import lakes
 from benchmarks.measure import Row, Setup, at_most, interleaved, scratch, seconds, times_the_time
 from resources.config import Storage, open_storage
+from resources.lake.read import EACH_ONCE
 from resources.session import connect
 
 TITLE = "Reading: 10 million issues in 500,000 runs"
@@ -23,7 +24,10 @@ PLAIN = "read_parquet('{folder}/issues/*/*.parquet', hive_partitioning = true)"
 Question = Callable[[Storage], answers.Answer]
 
 REPEATS = 5
-"""A quick question is asked so often a round; its time is the mean."""
+"""A quick question is asked so often a round; its time is the mean.
+
+That a set of files holds each run once is found out the first time and known the others.
+"""
 
 DELETED_RUNS = 50
 
@@ -43,11 +47,15 @@ def run(setup: Setup) -> list[Row]:
 
 
 def _group_by(what: str, ours: Path, peer: Path, rounds: int) -> Row:
-    """Both sides open a connection of the same kind, and so both list the files."""
+    """Both sides open a connection of the same kind, and so both list the files.
+
+    Ours chooses between copies as if this process had not read them before.
+    """
     lake = open_storage(str(ours)).lake
 
     def with_rules() -> float:
         query = GROUP_BY.format(issues="issues")
+        EACH_ONCE.clear()
         return seconds(lambda: lake.reading(lambda connection: connection.execute(query).fetchall()))
 
     def plain() -> float:
@@ -93,7 +101,9 @@ def _pruned(month: Storage, years: Storage, rounds: int) -> list[Row]:
         samples = interleaved(
             {"years": partial(_asked, ask, years), "month": partial(_asked, ask, month)}, rounds
         )
+        first = interleaved({"month": partial(_first, ask, month)}, rounds)
         rows += [
+            at_most(f"{what}, in a lake of one month, the first time in a process", first["month"]),
             at_most(f"{what}, in a lake of one month", samples["month"], 0.05),
             at_most(f"{what}, in a lake of five years", samples["years"], 0.05),
             times_the_time(f"{what}, five years against one month", samples["years"], samples["month"], 1.5),
@@ -103,3 +113,8 @@ def _pruned(month: Storage, years: Storage, rounds: int) -> list[Row]:
 
 def _asked(question: Question, storage: Storage) -> float:
     return seconds(lambda: [question(storage) for _ in range(REPEATS)]) / REPEATS
+
+
+def _first(question: Question, storage: Storage) -> float:
+    EACH_ONCE.clear()
+    return seconds(lambda: question(storage))

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -28,6 +29,10 @@ READING = [
     ["sql", "SELECT 1 AS one"],
 ]
 
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "COLUMNS": "140", "LANG": "C.UTF-8"} | {
+    name: os.environ[name] for name in os.environ if name == "PYTHONPATH"
+}
+
 
 class Cli:
     """`issuelake` in a folder of its own."""
@@ -43,7 +48,7 @@ class Cli:
             cwd=self.folder,
             input=stdin,
             capture_output=True,
-            env={"PATH": "/usr/bin:/bin", "COLUMNS": "140", "LANG": "C.UTF-8", **environment},
+            env={**ENVIRONMENT, **environment},
             timeout=120,
             check=False,
         )

@@ -69,7 +69,7 @@ def plan(files: Files, index: Index, parts: Sequence[pa.Table]) -> Plan:
     runs = pa.concat_tables(parts)
     run_ids = runs["validation_run_id"].to_pylist()
     listing, known = layout.relisting(lambda: _look_up(files, index, run_ids))
-    deletions = read_deletions(files) if runs.num_rows else {}
+    deletions = read_deletions(files, run_ids)
     verdicts, result = _judge(runs, known, deletions)
     batches = []
     first = 0

@@ -12,7 +12,7 @@ import pytest
 
 from resources.files import Entry, LocalFiles
 from resources.lake import Lake, index, layout
-from tests.lake.contract import clock
+from tests.lake.contract import clock, delete, holding
 from tests.lake.state import DAYS, NOW, append, check, document, read, stored
 
 HOUR = timedelta(hours=1)
@@ -179,6 +179,66 @@ def test_a_held_up_compaction_publishes_what_was_superseded_long_ago(tmp_path: P
         lake.compact_day(DAYS[0], NOW)
     check(lake, wanted)
     assert len(layout.data_files(lake.files)) == 1
+
+
+@pytest.mark.parametrize("verb", ["publish", "remove"])
+@pytest.mark.parametrize("table", ["runs/", "issues"])
+def test_a_deletion_while_a_day_is_compacted(tmp_path: Path, verb: str, table: str) -> None:
+    """The compaction chose before, so what it writes still has the run; the next one removes it."""
+    lake = Lake(LocalFiles(tmp_path))
+    append(lake, [document("secret"), document("a")])
+    append(lake, [document("b")])
+    compactor = Meanwhile(
+        tmp_path,
+        lambda said, path: (said, path[: len(table)]) == (verb, table),
+        lambda: delete(lake, run_id="secret"),
+    )
+    Lake(compactor).compact_day(DAYS[0], NOW)
+    assert compactor.happened
+    wanted = {"a": stored("a"), "b": stored("b")}
+    check(lake, wanted)
+    assert holding(lake, "secret v0")
+    lake.compact_day(DAYS[0], NOW)
+    check(lake, wanted)
+    assert not holding(lake, "secret v0")
+
+
+@pytest.mark.parametrize("table", ["runs/", "issues"])
+def test_a_deletion_while_its_run_is_stored_anew(tmp_path: Path, table: str) -> None:
+    """Whichever counts as first: the run is gone, or there in its new version, for every reader."""
+    lake = Lake(LocalFiles(tmp_path))
+    append(lake, [document("a"), document("b")])
+    writer = Meanwhile(
+        tmp_path,
+        lambda verb, path: (verb, path[: len(table)]) == ("publish", table),
+        lambda: delete(lake, all=True),
+    )
+    append(Lake(writer), [document("a", DAYS[1], version=1), document("new")])
+    assert writer.happened
+    seen = read(lake)
+    assert set(seen) - {"a"} == {"new"}, "a run that no deletion chose stays"
+    assert seen.get("a", stored("a", DAYS[1], version=1)) == stored("a", DAYS[1], version=1)
+    check(lake, seen)
+    lake.maintain(NOW)
+    check(lake, seen)
+    append(lake, [document("a", DAYS[1], version=1)])
+    check(lake, {"a": stored("a", DAYS[1], version=1), "new": stored("new")})
+
+
+def test_a_store_while_its_run_is_deleted(tmp_path: Path) -> None:
+    """The deletion has chosen and counted; another version of the run and a new run come before its mark."""
+    lake = Lake(LocalFiles(tmp_path))
+    append(lake, [document("a"), document("b")])
+    deleter = Meanwhile(
+        tmp_path,
+        lambda verb, path: (verb, path[:8]) == ("publish", "deleted/"),
+        lambda: append(lake, [document("a", version=1), document("new")]),
+    )
+    assert delete(Lake(deleter), all=True)["issues_data"]["runs_deleted"] == 2
+    assert deleter.happened
+    check(lake, {"a": stored("a", version=1), "new": stored("new")})
+    assert delete(lake, run_id="a")["issues_data"]["runs_deleted"] == 1
+    check(lake, {"new": stored("new")})
 
 
 def test_an_old_orphan_is_committed_while_it_is_removed(tmp_path: Path) -> None:
