@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer.main
 
+from docs import plugin
 from pipelines.cli.app import app
 from resources.lake.rejected import COLUMNS as REJECTED
 from resources.schema import ISSUES, RUN_DATE, RUNS, Column
@@ -22,7 +23,7 @@ def main() -> int:
     """Bring the generated parts up to date; 1 where `--check` finds one that is not."""
     check = "--check" in sys.argv
     stale = []
-    wanted = {DOCS / "commands.md": commands()}
+    wanted = {DOCS / "commands.md": commands(), plugin.MANIFEST: plugin.manifest()}
     for name, parts in {
         "run-files.md": {"run-file": run_file()},
         "asking.md": {"views": views()},

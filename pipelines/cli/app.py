@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipelines.cli import ingesting, reading, upkeep
+from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage.",
 )
 
-INGEST, ASK, KEEP = "Take in", "Ask", "Look after"
+INGEST, ASK, KEEP, ANY = "Take in", "Ask", "Look after", "Any of these, as a document"
 
 app.command("ingest", rich_help_panel=INGEST)(ingesting.ingest)
 app.command("latest", rich_help_panel=ASK)(reading.latest)
@@ -34,5 +35,6 @@ app.command("sql", rich_help_panel=ASK)(sql_command.sql)
 app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
 app.command("compact", rich_help_panel=KEEP)(upkeep.compact)
 app.command("health", rich_help_panel=KEEP)(upkeep.health)
+app.command("run", rich_help_panel=ANY)(run_command.run)
 app.command("schema", rich_help_panel=KEEP)(upkeep.schema)
 app.command("version", rich_help_panel=KEEP)(upkeep.version)

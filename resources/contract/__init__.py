@@ -4,7 +4,7 @@
 (`quick`) where that can be vouched for and by the long one (`exact`) where not.
 """
 
-from resources.contract.exact import read_exactly
+from resources.contract.exact import parse_json, read_exactly, shown
 from resources.contract.files import RUN_FILE_SUFFIXES, UTF8_BOM, split
 from resources.contract.model import (
     DEFAULT_MAX_FILE_BYTES,
@@ -40,8 +40,10 @@ __all__ = [
     "Run",
     "Shape",
     "may_hide_colons",
+    "parse_json",
     "parse_timestamp",
     "parse_timestamps",
     "read_exactly",
+    "shown",
     "split",
 ]
