@@ -45,7 +45,10 @@ def manifest() -> str:
         "license_url": "https://opensource.org/licenses/MIT",
         "entrypoint": "main.py",
         "function": "process",
-        "dependencies": {"python": project["requires-python"], "packages": [f"issuelake=={project['version']}"]},
+        "dependencies": {
+            "python": project["requires-python"],
+            "packages": [f"issuelake=={project['version']}"],
+        },
         "sbom": "sbom/",
         "documentation": {"readme": "README.md", "examples": _examples()},
         "input_schema": input_schema(),

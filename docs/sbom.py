@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 from docs.plugin import FOLDER, ROOT
@@ -44,7 +44,7 @@ def direct() -> set[str]:
     from packaging.requirements import Requirement
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    listed = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    listed = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     return {Requirement(line).name.lower() for line in listed} - {project["name"]}
 
 

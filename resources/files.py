@@ -368,7 +368,12 @@ class FsspecFiles:
 
 
 def open_files(url: str, storage_options: dict[str, Any] | None = None) -> Files:
-    """The folder at `url`: a path, a `file://` URL or the URL of any fsspec storage."""
+    """The folder at `url`: a path, a `file://` URL or the URL of any fsspec storage.
+
+    Raises `UsageError` or `StorageError`.
+    """
+    if "\0" in url:  # which the system's calls refuse in their own way
+        raise UsageError(f"{url!r} is not the name of a storage: it holds a NUL.")
     if "://" not in url:
         return LocalFiles(os.path.expanduser(url))
     if url.startswith(("file://", "local://")):

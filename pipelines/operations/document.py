@@ -77,10 +77,22 @@ def parse(document: Any) -> Document:
     for key, known in _CHOICES.items():
         if key in given and given[key] not in known:
             raise UsageError(f"{key}: {shown(given[key])} is not known; known are {', '.join(known)}.")
+    _check_plain({key: value for key, value in given.items() if key != "issues"})
     try:
         return msgspec.convert(given, Document)
     except msgspec.ValidationError as error:
         raise UsageError(f"The operation document is not understood: {error}.") from None
+
+
+def _check_plain(given: dict[str, Any]) -> None:
+    """Refuse what JSON cannot hold, before it gets into a statement, a path or an answer.
+
+    Not for `issues`: what is wrong with a run is the contract's to say.
+    """
+    try:
+        msgspec.json.encode(given)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"The operation document holds what JSON cannot: {error}.") from None
 
 
 def _named(value: Any) -> str:

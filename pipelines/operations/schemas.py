@@ -1,4 +1,4 @@
-"""The JSON Schemas (2020-12) of operation documents and answers, derived from the code that reads and makes them."""
+"""The JSON Schemas (2020-12) of operation documents and answers, derived from the types they have."""
 
 from __future__ import annotations
 
