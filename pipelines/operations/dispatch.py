@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from assets import query as queries
 from assets.answers import Answer, operation_result
 from assets.query import Query
@@ -138,9 +140,14 @@ def _delete(storage: Storage, asked: Document) -> Answer:
 def _export(storage: Storage, asked: Document) -> Answer:
     from assets.exports import export
 
-    if asked.export_path is None:
+    if asked.export_path in (None, "-"):
         raise UsageError("export_issues needs `export_path`: a local path or any fsspec URL.")
-    return export(storage, _query(asked), asked.export_format, asked.export_path)
+    query = _query(asked)
+    limit = query.limit if "limit" in asked.query else None
+    unlimited = msgspec.structs.replace(
+        query, limit=queries.DEFAULT_LIMIT
+    )  # a limit of pages, not of exports
+    return export(storage, unlimited, asked.export_format, asked.export_path, limit=limit)
 
 
 def _query(asked: Document) -> Query:

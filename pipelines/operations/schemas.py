@@ -107,6 +107,23 @@ class History(Struct, forbid_unknown_fields=True):
     history: list[HistoryRow]
 
 
+class Deleted(Struct, forbid_unknown_fields=True):
+    """`issues_data` of delete_issues: what went, or after `query.dry_run` what would go."""
+
+    runs_deleted: Count
+    issues_deleted: Count
+    dry_run: bool
+    audit_id: Annotated[str | None, Meta(description="the deletion's record; null where nothing went")]
+
+
+class Exported(Struct):
+    """`issues_data` of export_issues."""
+
+    export_path: str
+    export_format: str
+    exported_count: Count
+
+
 class Figures(Struct):
     """Counts of issues, and the average of the runs' scores."""
 
@@ -165,6 +182,8 @@ ISSUES_DATA: dict[str, Any] = {
     "get_latest_issues": RunDocument | None,
     "search_issues": IssuePage,
     "get_issue_history": History,
+    "delete_issues": Deleted,
+    "export_issues": Exported,
 }
 """What `issues_data` holds, by operation."""
 
