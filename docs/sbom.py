@@ -10,8 +10,12 @@ import json
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distribution
 from itertools import chain
 from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from docs.plugin import FOLDER, ROOT
 
@@ -38,30 +42,41 @@ def bill() -> str:
     command += ["--of", "JSON", "--sv", "1.6"]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     document = _without_addresses(json.loads(made.stdout))
-    needs = {entry["ref"]: entry.get("dependsOn", []) for entry in document["dependencies"]}
-    kept = _reached(document["metadata"]["component"]["bom-ref"], needs)
+    names = needed()
+    kept = {c["bom-ref"] for c in document["components"] if canonicalize_name(c["name"]) in names}
     document["components"] = [c for c in document["components"] if c["bom-ref"] in kept]
-    document["dependencies"] = [entry for entry in document["dependencies"] if entry["ref"] in kept]
+    kept.add(document["metadata"]["component"]["bom-ref"])
+    document["dependencies"] = [
+        {"ref": entry["ref"], "dependsOn": sorted(kept.intersection(entry.get("dependsOn", [])))}
+        for entry in document["dependencies"]
+        if entry["ref"] in kept
+    ]
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def direct() -> set[str]:
-    """The names of the packages that issuelake names itself, extras included."""
-    from packaging.requirements import Requirement
-
+def direct() -> list[Requirement]:
+    """The packages that issuelake names itself, those of its extras included."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     listed = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
-    return {Requirement(line).name.lower() for line in listed} - {project["name"]}
+    return [r for r in map(Requirement, listed) if r.name != project["name"]]
 
 
-def _reached(start: str, needs: dict[str, list[str]]) -> set[str]:
-    reached, following = set(), [start]
+def needed() -> set[str]:
+    """The names of all packages that these need in turn, in this environment.
+
+    Only the extras that somebody asks for: cyclonedx-py follows all that happen to be installed.
+    """
+    found: set[tuple[str, str]] = set()
+    following = direct()
     while following:
-        ref = following.pop()
-        if ref not in reached:
-            reached.add(ref)
-            following += needs.get(ref, [])
-    return reached
+        requirement = following.pop()
+        name = canonicalize_name(requirement.name)
+        for extra in {"", *requirement.extras}:
+            if (name, extra) not in found:
+                found.add((name, extra))
+                wanted = map(Requirement, distribution(name).requires or ())
+                following += [r for r in wanted if r.marker is None or r.marker.evaluate({"extra": extra})]
+    return {name for name, _ in found}
 
 
 def _without_addresses(value: Any) -> Any:

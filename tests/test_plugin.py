@@ -14,6 +14,7 @@ import pytest
 import yaml
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from packaging.utils import canonicalize_name
 
 from docs import plugin, sbom
 from pipelines.operations.dispatch import run
@@ -87,8 +88,8 @@ def test_the_bill_of_materials_lists_what_issuelake_needs_as_ci_has_it() -> None
         for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
         if "==" in line
     )
-    listed = {re.sub(r"[-_.]+", "-", c["name"]).lower(): c["version"] for c in BILL["components"]}
-    assert sbom.direct() <= set(listed)
+    listed = {canonicalize_name(c["name"]): c["version"] for c in BILL["components"]}
+    assert {canonicalize_name(r.name) for r in sbom.direct()} <= set(listed)
     assert {name: pinned.get(name) for name in listed} == listed
     assert "pytest" not in listed
 
