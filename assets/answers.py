@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from assets import query as queries
-from assets.query import Query
+from assets.query import Compiled, Query
 from resources.config import Storage
 from resources.errors import QueryError
 from resources.lake import layout
@@ -26,6 +26,9 @@ Answer = dict[str, Any]
 
 _JSON_COLUMNS = frozenset(c.name for c in (*RUNS, *ISSUES) if c.type == "json")
 _ISSUE_COLUMNS = tuple(c.name for c in ISSUES if c.name != "batch_id")
+_KEY_COLUMNS = ("run_date", "target_plugin", "validation_run_id", "issue_index")
+_FEW_ISSUES = 50_000
+"""Of so many issues whole rows are quicker to carry along than to fetch afterwards."""
 _RUN_COLUMNS = tuple(c.name for c in RUNS)
 
 
@@ -58,20 +61,7 @@ def issues(storage: Storage, query: Query, operation: str = "get_issues") -> Ans
 
     def work(connection: duckdb.DuckDBPyConnection) -> Answer:
         total = _one(connection, "issues_of_runs", compiled.runs_parameters, where=compiled.runs_where)[0]
-        filtered = total
-        if compiled.selects_issues:
-            counting = f"SELECT count(*) FROM issues WHERE {compiled.issues_where}"
-            filtered = connection.execute(counting, compiled.issues_parameters).fetchall()[0][0]
-        rows = _rows(
-            connection,
-            "issues_page",
-            compiled.issues_parameters,
-            columns=_listed(_ISSUE_COLUMNS),
-            where=compiled.issues_where,
-            order=compiled.order,
-            limit=compiled.limit,
-            offset=compiled.offset,
-        )
+        filtered, rows = _page(connection, compiled, total)
         return {
             "issues": rows,
             "total_count": total,
@@ -83,6 +73,44 @@ def issues(storage: Storage, query: Query, operation: str = "get_issues") -> Ans
 
     data = _reading(storage, work, compiled.first, compiled.last)
     return answer(operation, storage, data["returned_count"], issues_data=data)
+
+
+def _page(connection: duckdb.DuckDBPyConnection, compiled: Compiled, total: int) -> tuple[int, list[Answer]]:
+    """How many issues pass every filter, at most `total`, and the page that is asked for.
+
+    One pass gives both. Of a few issues it brings the rows at once; of many it brings the keys of
+    the page, and the rows of those are fetched then.
+    """
+    if not compiled.selects_issues:  # then the order may tell DuckDB what need not be read
+        rows = _rows(
+            connection,
+            "issues_page",
+            compiled.issues_parameters,
+            columns=_listed(_ISSUE_COLUMNS),
+            where=compiled.issues_where,
+            order=compiled.order,
+            limit=compiled.limit,
+            offset=compiled.offset,
+        )
+        return total, rows
+    few = total <= _FEW_ISSUES
+    columns = _ISSUE_COLUMNS if few else _KEY_COLUMNS
+    filtered, found = _one(
+        connection,
+        "issues_counted",
+        compiled.issues_parameters,
+        columns=", ".join(f'"{name}" := "{name}"' for name in columns),
+        sort_key=compiled.sort_key,
+        where=compiled.issues_where,
+        limit=compiled.offset + compiled.limit,
+    )
+    page = (found or [])[compiled.offset :]
+    if few or not page:
+        return filtered, [{name: _document(name, value) for name, value in row.items()} for row in page]
+    keys = [list(column) for column in zip(*(key.values() for key in page), strict=True)]
+    rows = _rows(connection, "issues_by_key", keys, columns=_listed(_ISSUE_COLUMNS))
+    by_key = {(row["validation_run_id"], row["issue_index"]): row for row in rows}
+    return filtered, [by_key[key["validation_run_id"], key["issue_index"]] for key in page]
 
 
 def latest(storage: Storage, plugin: str | None = None) -> Answer:
@@ -172,9 +200,11 @@ def _reading(storage: Storage, work: Any, first: date | None, last: date | None)
 
     try:
         return storage.lake.reading(work, first, last)
-    except (duckdb.ConversionException, duckdb.BinderException, duckdb.InvalidInputException) as error:
+    except duckdb.IOException:
+        raise
+    except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise QueryError(f"where: cannot be evaluated: {reason}") from error
+        raise QueryError(f"query: DuckDB cannot carry it out: {reason}") from error
 
 
 def _back_in_time(days: Sequence[date]) -> Iterator[tuple[date, date]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli import ingesting, reading, upkeep
+from pipelines.cli import delete, ingesting, reading, upkeep
 from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
 
@@ -34,6 +34,8 @@ app.command("history", rich_help_panel=ASK)(reading.history)
 app.command("sql", rich_help_panel=ASK)(sql_command.sql)
 app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
 app.command("compact", rich_help_panel=KEEP)(upkeep.compact)
+app.command("delete", rich_help_panel=KEEP)(delete.delete)
+app.command("deletions", rich_help_panel=KEEP)(delete.deletions)
 app.command("health", rich_help_panel=KEEP)(upkeep.health)
 app.command("run", rich_help_panel=ANY)(run_command.run)
 app.command("schema", rich_help_panel=KEEP)(upkeep.schema)

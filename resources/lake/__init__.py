@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from resources.lake.compact import Compacted
     from resources.lake.index import Index
     from resources.lake.maintain import Maintained
+    from resources.lake.marks import Audit, Deletion
     from resources.lake.rejected import Rejected
     from resources.lake.write import Appended
 
@@ -64,16 +65,25 @@ class Lake:
         """The days that have files, oldest first."""
         return layout.days(self.files)
 
-    def delete(self, run_ids: Iterable[str]) -> None:
-        """Hide the runs from every reader at once; compaction removes them."""
-        from resources.lake.marks import write_deletions
+    def delete(self, run_ids: Iterable[str], audit: Audit | None = None) -> str:
+        """Hide the runs from every reader at once; compaction removes them.
+
+        `audit` is kept with them for good; its id, or nothing where there is no run.
+        """
+        from resources.lake.marks import Audit, write_deletions
 
         ids = set(run_ids)
         known = layout.relisting(lambda: self._index.copies(ids, layout.data_files(self.files)))
         now = datetime.now(UTC)
         # The clock that a copy was stored by may have been ahead of this one.
         moments = {i: max([now, *(copy.stored_at for copy in known.get(i, ()))]) for i in ids}
-        write_deletions(self.files, moments)
+        return write_deletions(self.files, moments, now, audit or Audit())
+
+    def deletions(self) -> list[Deletion]:
+        """What was deleted when, by whom, and how much, oldest first."""
+        from resources.lake.marks import read_audits
+
+        return read_audits(self.files)
 
     def compact_day(self, day: date, grace: timedelta | None = None) -> Compacted:
         """Bring one day to one sorted file."""

@@ -1,15 +1,19 @@
 """The two kinds of small records beside the data: deletions, and hints at newer copies.
 
-A deletion hides every copy of a run stored up to its moment. A hint says that the copy of a run
-on one day may have lost to a copy on another day, so that whoever reads the first day alone knows
-to look at the second. It decides nothing: readers compare the copies themselves. A hint whose
-batch was never committed is therefore harmless, and so is one that has been overtaken.
+A deletion hides every copy of the runs in it stored up to their moments. Its footer says who
+deleted, when, what was asked for and how much went. It stays for good, also when compaction has
+removed the runs, since a copy may still come from somebody who was held up.
+
+A hint says that the copy of a run on one day may have lost to a copy on another day, so that
+whoever reads the first day alone knows to look at the second. It decides nothing: readers compare
+the copies themselves. A hint whose batch was never committed is therefore harmless, and so is one
+that has been overtaken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -26,6 +30,30 @@ _HINTS = (
     Column("run_date", "date", False, "whoever reads this day"),
     Column("other_date", "date", False, "must look at this one too"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What is written down of a deletion beside the runs: by whom, of what, how much.
+
+    `query` is what was asked for, as JSON has it; None where runs were named one by one.
+    """
+
+    actor: str = ""
+    query: dict[str, Any] | None = None
+    issues_deleted: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """One deletion as it was written down. Moments are UTC."""
+
+    audit_id: str
+    deleted_at: datetime
+    actor: str
+    query: dict[str, Any] | None
+    runs_deleted: int
+    issues_deleted: int | None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,10 +73,21 @@ def write_hints(files: Files, hints: Iterable[Hint]) -> None:
         _write(files, layout.REPLACED, _HINTS, rows)
 
 
-def write_deletions(files: Files, moments: Mapping[str, datetime]) -> None:
-    """Hide every copy of the runs stored up to their moments (UTC) from the next read on."""
-    if moments:
-        _write(files, layout.DELETED, _DELETIONS, sorted(moments.items()))
+def write_deletions(files: Files, moments: Mapping[str, datetime], at: datetime, audit: Audit) -> str:
+    """Hide every copy of the runs stored up to their moments (UTC) from the next read on.
+
+    Answers the id under which `read_audits` knows this from then on. Of no runs nothing is
+    written, and the id is empty.
+    """
+    if not moments:
+        return ""
+    footer = {"deleted_at": at.isoformat(), **asdict(audit)}
+    return _write(files, layout.DELETED, _DELETIONS, sorted(moments.items()), footer)
+
+
+def deletion_paths(files: Files) -> list[str]:
+    """The files that hold the columns `validation_run_id` and `deleted_at` of what was deleted."""
+    return _paths(files, layout.DELETED)
 
 
 def read_hints(files: Files) -> list[Hint]:
@@ -59,31 +98,78 @@ def read_hints(files: Files) -> list[Hint]:
     ]
 
 
-def read_deletions(files: Files) -> dict[str, datetime]:
-    """Run ids and the latest moment (UTC) that they were deleted at."""
+def read_deletions(files: Files, run_ids: Iterable[str]) -> dict[str, datetime]:
+    """Those of `run_ids` that were deleted, and the latest moment (UTC) of that."""
+    paths = deletion_paths(files)
+    if not paths:
+        return {}
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    wanted = pa.array(sorted(set(run_ids)), pa.string())
     latest: dict[str, datetime] = {}
-    for row in _rows(files, layout.DELETED):
-        run_id, moment = row["validation_run_id"], row["deleted_at"]
-        latest[run_id] = max(moment, latest.get(run_id, moment))
+    for name in files.paths(paths):
+        rows = pq.ParquetFile(name).read()
+        rows = rows.filter(pc.is_in(rows["validation_run_id"], wanted))
+        for run_id, moment in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+            latest[run_id] = max(moment, latest.get(run_id, moment))
     return latest
 
 
-def _write(files: Files, folder: str, schema: tuple[Column, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+def read_audits(files: Files) -> list[Deletion]:
+    """Every deletion of the lake, oldest first, without the runs."""
+    paths = deletion_paths(files)
+    if not paths:
+        return []
+    import pyarrow.parquet as pq
+
+    from resources.lake.parquet import footer
+
+    found = []
+    for path, name in zip(paths, files.paths(paths), strict=True):
+        file = pq.ParquetFile(name)
+        said = footer(file)
+        found.append(
+            Deletion(
+                audit_id=path.rpartition("/")[2].removesuffix(".parquet"),
+                deleted_at=datetime.fromisoformat(said["deleted_at"]),
+                actor=said["actor"],
+                query=said["query"],
+                runs_deleted=file.metadata.num_rows,
+                issues_deleted=said["issues_deleted"],
+            )
+        )
+    return sorted(found, key=lambda deletion: (deletion.deleted_at, deletion.audit_id))
+
+
+def _write(
+    files: Files,
+    folder: str,
+    schema: tuple[Column, ...],
+    rows: Sequence[tuple[Any, ...]],
+    metadata: Any = None,
+) -> str:
     import pyarrow as pa
 
     from resources.lake.parquet import encode
 
     columns = [list(column) for column in zip(*rows, strict=True)]
-    data = encode(pa.table(columns, arrow_schema(schema)))
+    data = encode(pa.table(columns, arrow_schema(schema)), metadata)
     name = layout.content_name("\x1f".join(map(str, row)) for row in rows)
     files.publish(f"{folder}/{name}.parquet", data)
+    return name
 
 
 def _rows(files: Files, folder: str) -> Iterable[dict[str, Any]]:
-    paths = [e.path for e in files.find(folder) if e.path.endswith(".parquet")]
+    paths = _paths(files, folder)
     if not paths:  # as nearly always, and then a reader need not load pyarrow
         return
     import pyarrow.parquet as pq
 
     for name in files.paths(paths):
         yield from pq.ParquetFile(name).read().to_pylist()
+
+
+def _paths(files: Files, folder: str) -> list[str]:
+    return sorted(e.path for e in files.find(folder) if e.path.endswith(".parquet"))

@@ -1,12 +1,15 @@
 """Reading: which files there are, which copies in them count, and both tables as DuckDB views.
 
-Choosing costs one pass over the run ids of the selected days. Nearly always it finds nothing to
-leave out, and then the views are plain `read_parquet` over the list of files. Files in which
-nothing counts any more are not in the list; only files in which some copies count pay for a join.
+Choosing costs one pass over the run ids of the selected days, once for the same files. Nearly
+always it finds nothing to leave out, and then the views are plain `read_parquet` over the list of
+files. Where it does, only the copies that are under suspicion are looked at: of runs with several
+copies, deleted ones, ones that a hint names. Files in which nothing counts any more are not in the
+list; only files in which some copies count pay for a join.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +18,7 @@ from resources.errors import StorageError, Vanished
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.layout import DataFile
-from resources.lake.marks import Hint, read_deletions, read_hints
+from resources.lake.marks import Hint, deletion_paths, read_hints
 from resources.schema import ISSUES, RUN_DATE, RUNS, Column
 from resources.session import cursor, sql
 
@@ -26,6 +29,10 @@ T = TypeVar("T")
 
 BOTH = (layout.RUNS, layout.ISSUES)
 _TABLES = {layout.RUNS: RUNS, layout.ISSUES: ISSUES}
+_each_once: deque[frozenset[str]] = deque(maxlen=16)
+"""Sets of runs files that hold every run once. Files never change, so that stays true, and it is
+true of fewer of them."""
+
 _DUCKDB_TYPES = {
     "string": "VARCHAR",
     "json": "VARCHAR",
@@ -126,31 +133,46 @@ def _collect_copies(
 
     A read of some days also looks at the other days on which newer copies may lie.
     """
-    connection.execute("CREATE TEMP TABLE deletions (validation_run_id VARCHAR, deleted_at TIMESTAMPTZ)")
-    connection.execute(
-        "CREATE TEMP TABLE run_copies"
-        " (validation_run_id VARCHAR, stored_at TIMESTAMPTZ, batch_id VARCHAR, filename VARCHAR)"
-    )
+    connection.execute(sql("resources", "copies_tables"))
     if not names:
         return True
-    deletions = read_deletions(files)
     elsewhere, run_ids = _elsewhere(read_hints(files), set(days)) if days is not None else (set(), set())
     others = [f.runs_path for f in layout.data_files(files, sorted(elsewhere))] if elsewhere else []
-    if not deletions and not others:
-        [(each_once,)] = connection.execute(sql("resources", "each_once"), [names]).fetchall()
-        if each_once:
-            return True
-    if deletions:
-        connection.executemany("INSERT INTO deletions VALUES ($1, $2)", list(deletions.items()))
-    copies = (
-        "INSERT INTO run_copies SELECT validation_run_id, stored_at, batch_id, filename"
-        " FROM read_parquet($1, filename => true, hive_partitioning => false)"
-    )
-    connection.execute(copies, [names])
+    _collect_suspects(connection, names, run_ids if others else set())
+    deleted = deletion_paths(files)
+    if deleted:
+        connection.execute(sql("resources", "deletions"), [files.paths(deleted)])
+        connection.execute("INSERT INTO suspects SELECT hash(validation_run_id) FROM deletions")
+    [(suspected,)] = connection.execute("SELECT count(*) > 0 FROM suspects").fetchall()
+    if not suspected:
+        return True
+    connection.execute(sql("resources", "copies").format(condition="true"), [names])
     if others:
-        among = f"{copies} WHERE validation_run_id IN (SELECT unnest($2))"
-        connection.execute(among, [files.paths(others), sorted(run_ids)])
+        among = "validation_run_id IN (SELECT unnest($2))"
+        connection.execute(
+            sql("resources", "copies").format(condition=among), [files.paths(others), sorted(run_ids)]
+        )
+    _count_rows(connection)
     return False
+
+
+def _collect_suspects(connection: duckdb.DuckDBPyConnection, names: list[str], run_ids: set[str]) -> None:
+    """Put the hashes of the ids that `names` hold more than once, and of `run_ids`, into `suspects`."""
+    among = frozenset(names)
+    if not any(among <= once for once in tuple(_each_once)):
+        [(repeated,)] = connection.execute(sql("resources", "repeated"), [names]).fetchall()
+        if not repeated:
+            _each_once.append(among)
+    if run_ids:
+        connection.execute("INSERT INTO suspects SELECT hash(unnest($1))", [sorted(run_ids)])
+
+
+def _count_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    """How many rows has each file in which there is a suspect? Their footers say."""
+    found = connection.execute("SELECT DISTINCT filename FROM run_copies").fetchall()
+    if found:
+        counts = "INSERT INTO file_rows SELECT file_name, num_rows FROM parquet_file_metadata($1)"
+        connection.execute(counts, [[name for (name,) in found]])
 
 
 def _elsewhere(hints: list[Hint], days: set[date]) -> tuple[set[date], set[str]]:
@@ -171,8 +193,9 @@ def _define(
     dirty: set[DataFile],
 ) -> list[str]:
     """Create the view `table` over `data_files`; the local files that it reads."""
+    # What cannot fail DuckDB does once for each value of a dictionary, not for each row.
     columns = ", ".join(
-        "severity::severity AS severity" if c.name == "severity" else c.name
+        "TRY_CAST(severity AS severity) AS severity" if c.name == "severity" else c.name
         for c in (*_TABLES[table], RUN_DATE)
     )
     parts, opened = [], []

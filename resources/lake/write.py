@@ -60,7 +60,7 @@ def append(files: Files, index: Index, runs: pa.Table, issues: pa.Table) -> Appe
     """
     run_ids = runs["validation_run_id"].to_pylist()
     listing, known = layout.relisting(lambda: _look_up(files, index, run_ids))
-    deletions = read_deletions(files) if runs.num_rows else {}
+    deletions = read_deletions(files, run_ids)
     verdicts, result = _judge(runs, known, deletions)
     if not verdicts:
         return result

@@ -1,11 +1,8 @@
 -- Which stored copies of runs do not count, and in how large a file each lies?
 -- The copy stored last counts; of the same copy in two files (a day while it is compacted) the one
 -- in the larger file. A run deleted after it was stored does not count at all.
--- Reads: tables run_copies (validation_run_id, stored_at, batch_id, filename) and deletions.
-WITH file_rows AS (
-    SELECT filename, count(*) AS row_count FROM run_copies GROUP BY filename
-),
-repeated AS (
+-- Reads: the tables of copies_tables.sql.
+WITH repeated AS (
     SELECT validation_run_id FROM run_copies GROUP BY validation_run_id HAVING count(*) > 1
 ),
 ranked AS (
