@@ -130,11 +130,10 @@ def _history(storage: Storage, asked: Document) -> Answer:
 
 
 def _delete(storage: Storage, asked: Document) -> Answer:
-    from getpass import getuser
-
     from assets.deletion import delete
+    from pipelines.actor import current_user
 
-    return delete(storage, _query(asked), getuser())
+    return delete(storage, _query(asked), current_user())
 
 
 def _export(storage: Storage, asked: Document) -> Answer:
