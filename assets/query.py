@@ -109,7 +109,8 @@ def compile(query: Query) -> Compiled:
         issues.add(f"category IN ({_marks(query.category)})", *query.category)
     issues.add("fingerprint = ?", query.fingerprint)
     if query.file_path is not None:
-        issues.add(*_matching(query.file_path))
+        # Not regexp_full_match: DuckDB asks this once for each distinct path, that for each row.
+        issues.add("regexp_matches(file_path, ?, 's')", _regex(query.file_path))
     for word in _words(query.text or ""):
         # Column by column: DuckDB then lowers each distinct text once, not each row's.
         found = " OR ".join(f"contains(lower({column}), lower(?))" for column in SEARCHED)
@@ -177,13 +178,8 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def _matching(glob: str) -> tuple[str, str]:
-    """The condition that a file path matches `glob`, and its value.
-
-    DuckDB's GLOB knows `*`, `?` and `[…]`; that `**/` may also stand for no folder takes a regex.
-    """
-    if "**/" not in glob:
-        return "file_path GLOB ?", glob
+def _regex(glob: str) -> str:
+    """`glob` as a regular expression of DuckDB's, whose own GLOB goes by bytes, not characters."""
     pattern = ""
     for folders, stars, one, negated, characters, other in _GLOB.findall(glob):
         if folders:
@@ -193,11 +189,15 @@ def _matching(glob: str) -> tuple[str, str]:
         elif one:
             pattern += "."
         elif characters:
-            inside = re.sub(r"([^-0-9A-Za-z])", r"\\\1", characters)
+            inside = re.sub(r"([^-\w])", r"\\\1", characters)
             pattern += f"[{'^' if negated else ''}{inside}]"
         else:
             pattern += re.escape(other)
-    return "regexp_full_match(file_path, ?, 's')", pattern
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise QueryError(f"query.file_path is {glob!r}, which is not a glob: {error.msg}.") from None
+    return rf"\A{pattern}\z"
 
 
 def _severities(query: Query) -> list[str] | None:

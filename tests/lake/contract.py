@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import duckdb
@@ -19,8 +21,10 @@ import polars as pl
 import pyarrow.dataset
 import pytest
 
-from assets import ingest
+from assets import deletion, ingest
+from assets.query import Query
 from resources import files
+from resources.config import Storage as Selected
 from resources.contract import Delivery
 from resources.errors import Vanished
 from resources.files import Files, open_files
@@ -249,6 +253,70 @@ class LakeContract:
             assert append(lake, [document("a")]).runs_stored == 1
             check(lake, {"a": stored("a"), "b": stored("b")})
 
+    def test_a_deletion_by_query(self, lake: Lake, place: Storage) -> None:
+        wanted = fill(lake)
+        chosen = {i for i, run in wanted.items() if DAYS[0] <= run.day <= DAYS[1]}
+        query = {"date_from": str(DAYS[0]), "date_to": str(DAYS[1])}
+        issues = sum(len(wanted[i].issues) for i in chosen)
+        counts = {"runs_deleted": len(chosen), "issues_deleted": issues}
+        files = everything(lake)
+        answer = delete(lake, dry_run=True, **query)
+        assert answer["issues_data"] == counts | {"dry_run": True, "audit_id": None}
+        assert answer["operation_result"]["records_affected"] == 0
+        assert everything(lake) == files
+        check(lake, wanted)
+        answer = delete(lake, **query)
+        audit_id = answer["issues_data"].pop("audit_id")
+        assert answer["issues_data"] == counts | {"dry_run": False}
+        assert answer["operation_result"]["records_affected"] == len(chosen)
+        wanted = {i: run for i, run in wanted.items() if i not in chosen}
+        for reader in (lake, self.another(place)):
+            check(reader, wanted)
+        again = delete(lake, **query)["issues_data"]
+        assert again == {"runs_deleted": 0, "issues_deleted": 0, "dry_run": False, "audit_id": None}
+        lake.maintain(NOW)
+        check(self.another(place), wanted)
+        *_, last = self.another(place).deletions()
+        assert (last.audit_id, last.actor, last.query) == (audit_id, "a tester", query)
+        assert (last.runs_deleted, last.issues_deleted) == (len(chosen), issues)
+        assert abs(datetime.now(UTC) - last.deleted_at) < timedelta(minutes=5)
+
+    def test_every_run_can_be_deleted(self, lake: Lake) -> None:
+        append(lake, [document("a"), document("b", DAYS[1])])
+        assert delete(lake, all=True)["issues_data"]["runs_deleted"] == 2
+        check(lake, {})
+        lake.maintain(NOW)
+        assert not lake.files.find(layout.RUNS) + lake.files.find(layout.ISSUES)
+        assert [d.query for d in lake.deletions()] == [{"all": True}]
+        assert append(lake, [document("a")]).runs_stored == 1
+        check(lake, {"a": stored("a")})
+
+    @pytest.mark.parametrize("compacted", [False, True])
+    def test_the_bytes_of_what_was_deleted_go(
+        self, lake: Lake, monkeypatch: pytest.MonkeyPatch, compacted: bool
+    ) -> None:
+        """After the next compaction past the grace period no file has them any more."""
+        marker = "correct horse battery staple"
+        issue = {"severity": "high", "description": f"token {marker}", "file_path": marker}
+        secret = document("secret") | {"metadata": {"a": marker}, "issues_list": [issue]}
+        append(lake, [secret, document("kept")])
+        append(lake, [document("also kept")])
+        append(lake, [secret | {"timestamp": f"{DAYS[1]}T12:00:00Z"}])  # leaves a copy on the first day
+        if compacted:
+            lake.maintain(NOW)
+        assert holding(lake, marker)
+        delete(lake, run_id="secret")
+        wanted = {i: stored(i) for i in ("kept", "also kept")}
+        lake.maintain(timedelta(hours=1))
+        check(lake, wanted)
+        assert holding(lake, marker), "readers who began before may still be at it"
+        with monkeypatch.context() as patched:
+            later = SimpleNamespace(time=lambda: time.time() + 2 * 3600)
+            patched.setattr("resources.lake.compact.time", later)
+            lake.maintain(timedelta(hours=1))
+        assert not holding(lake, marker)
+        check(lake, wanted)
+
     def test_deleted_by_a_clock_that_is_behind(self, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patched:
             patched.setattr("resources.lake.write.datetime", clock(timedelta(hours=3)))
@@ -410,6 +478,27 @@ class LakeContract:
             f.name for f in layout.data_files(lake.files)
         ]
         check(lake, {"a": stored("a")})
+
+
+def delete(lake: Lake, **query: Any) -> dict[str, Any]:
+    """What deleting what `query` selects answers."""
+    return deletion.delete(Selected("any", lake), Query(**query), "a tester")
+
+
+def everything(lake: Lake) -> dict[str, bytes]:
+    """Every file of a lake."""
+    tops = (layout.RUNS, layout.ISSUES, layout.DELETED, layout.REPLACED, layout.REJECTED, layout.INDEX)
+    return {e.path: lake.files.read(e.path) for top in tops for e in lake.files.find(top)}
+
+
+def holding(lake: Lake, text: str) -> list[str]:
+    """The files that hold `text` in their bytes or, since those are compressed, in their values."""
+    found = []
+    for path, data in everything(lake).items():
+        values = str(pl.read_parquet(data).rows()) if path.endswith(".parquet") else ""
+        if text.encode() in data or text in values:
+            found.append(path)
+    return found
 
 
 def fill(lake: Lake) -> State:

@@ -21,6 +21,9 @@ from uuid import uuid4
 
 import pytest
 
+from assets import deletion
+from assets.query import Query
+from resources.config import Storage
 from resources.contract import Rejection
 from resources.errors import StorageError
 from resources.files import Files, FsspecFiles, LocalFiles
@@ -72,6 +75,16 @@ def _append(lake: Lake) -> None:
     append(lake, [document(i, run.day, run.version) for i, run in NEW.items()])
 
 
+def _delete(lake: Lake) -> None:
+    day = str(DAYS[0])
+    deletion.delete(Storage("local_file", lake), Query(date_from=day, date_to=day), "a tester")
+
+
+def _delete_and_compact(lake: Lake) -> None:
+    _delete(lake)
+    lake.maintain(NOW)
+
+
 def _take(lake: Lake) -> None:
     lake.take_rejected([r.rejected_id for r in lake.rejected()] or _ids([REFUSED[0]]))
 
@@ -91,6 +104,8 @@ OPERATIONS = {
     ),
     "maintain": Operation(lambda lake: lake.maintain(NOW), BASE, BASE, FIRST, FIRST),
     "delete": Operation(lambda lake: lake.delete(["a", "c"]), BASE, {i: BASE[i] for i in "bm"}, FIRST, FIRST),
+    "delete by query": Operation(_delete, BASE, {i: BASE[i] for i in "cm"}, FIRST, FIRST),
+    "delete and compact": Operation(_delete_and_compact, BASE, {i: BASE[i] for i in "cm"}, FIRST, FIRST),
     "keep rejected": Operation(
         lambda lake: lake.reject(REFUSED[1:]), BASE, BASE, FIRST, frozenset(r.source for r in REFUSED)
     ),
@@ -228,6 +243,9 @@ def verify(files: Files, operation: Operation, acknowledged: bool, verified: set
     for run_id in {*operation.before, *operation.after, *seen}:
         assert seen.get(run_id) in [state.get(run_id) for state in either], run_id
     assert read(Lake(files), DAYS[0], DAYS[0]) == within(seen, DAYS[0], DAYS[0])
+    audits = Lake(files).deletions()
+    hidden = set(operation.before) - set(seen)
+    assert len(audits) == 1 + bool(hidden), "a record of every deletion, and of nothing else"
     sources = _refused(files)
     if acknowledged:
         assert sources == operation.rejected_after
