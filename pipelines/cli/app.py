@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli import delete, ingesting, reading, upkeep
+from pipelines.cli import delete, export, ingesting, reading, upkeep
 from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
 
@@ -32,6 +32,7 @@ app.command("search", rich_help_panel=ASK)(reading.search)
 app.command("summary", rich_help_panel=ASK)(reading.summary)
 app.command("history", rich_help_panel=ASK)(reading.history)
 app.command("sql", rich_help_panel=ASK)(sql_command.sql)
+app.command("export", rich_help_panel=ASK)(export.export)
 app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
 app.command("compact", rich_help_panel=KEEP)(upkeep.compact)
 app.command("delete", rich_help_panel=KEEP)(delete.delete)
