@@ -30,7 +30,7 @@ HELD_BYTES = 128 * 1024 * 1024
 """Up to this much is put in order in memory."""
 
 _BATCH_ROWS = 8192
-_NEWEST_FIRST = ", ".join(NEWEST_FIRST)
+_NEWEST_FIRST = ", ".join(f'"{name}" {direction} NULLS LAST' for name, direction in NEWEST_FIRST)
 _NAME = re.compile(r'"(\w+)"')
 _PLAIN = {"severity": "severity::VARCHAR"}
 _AS_JSON = {

@@ -139,7 +139,8 @@ def _delete(storage: Storage, asked: Document) -> Answer:
 def _export(storage: Storage, asked: Document) -> Answer:
     from assets.exports import export
 
-    if asked.export_path in (None, "-"):
+    # "-" would be this process's own output, and a NUL no system's call takes.
+    if asked.export_path is None or asked.export_path == "-" or "\0" in asked.export_path:
         raise UsageError("export_issues needs `export_path`: a local path or any fsspec URL.")
     query = _query(asked)
     limit = query.limit if "limit" in asked.query else None

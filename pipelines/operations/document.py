@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from assets.exports.formats import FORMATS
 from resources.contract import shown
 from resources.errors import UsageError
 
@@ -22,7 +23,6 @@ Operation = Literal[
     "export_issues",
     "get_health_status",
 ]
-ExportFormat = Literal["json", "csv", "yaml", "html", "pdf", "ndjson", "parquet", "xlsx", "markdown", "sarif"]
 DEFAULT_OPERATION: Operation = "store_issues"
 
 
@@ -43,7 +43,7 @@ class Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ] = None
     query: Annotated[dict[str, Any], Meta(description="which runs and issues; see docs/operations.md")] = {}
     export_format: Annotated[
-        ExportFormat | None,
+        str | None,
         Meta(description="export_issues: the format; absent: by the ending of export_path, else json"),
     ] = None
     export_path: Annotated[
@@ -59,7 +59,7 @@ class Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 KEYS = Document.__struct_fields__
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
-_CHOICES = {"operation": OPERATIONS, "export_format": get_args(ExportFormat)}
+_CHOICES = {"operation": OPERATIONS, "export_format": tuple(FORMATS)}
 
 
 def parse(document: Any) -> Document:

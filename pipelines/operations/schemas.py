@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from assets.exports.formats import FORMATS
 from assets.query import MAX_LIMIT, Query
 from pipelines.operations.document import Document
 from resources.config import AUTO, BACKENDS
@@ -205,6 +206,8 @@ def input_schema() -> Schema:
         "additionalProperties": False,
         **_kept(properties["storage_config"]),
     }
+    formats = properties["export_format"]
+    properties["export_format"] = {"enum": [*FORMATS, None], **_kept(formats)}
     asked = definitions["Query"]["properties"]
     asked["limit"] |= {"minimum": 1, "maximum": MAX_LIMIT}
     asked["offset"] |= {"minimum": 0}
