@@ -39,7 +39,7 @@ COMMON = settings(
 LAKE = "/fuzz"
 CONFIG = {"storage_backend": "fsspec", "storage_config": {"fsspec": {"url": f"memory:/{LAKE}"}}}
 TABLES = tuple(f"{LAKE}/{folder}/" for folder in (RUNS, ISSUES, DELETED, REPLACED, INDEX))
-FILES_AT_MOST = 24
+FILES_AT_MOST = 9
 """More, and the lake begins anew: reading many small files would take the time that fuzzing has."""
 
 RUN: dict[str, Any] = {
