@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo dev docs test check bench clean
+.PHONY: help demo dev docs sbom test check bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,8 +18,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## the main job, on real run files
 	$(BIN)/python -m examples.demo
 
-docs: $(STAMP) ## the parts of docs/ that come from the code
+docs: $(STAMP) ## the parts of docs/ and plugs/ that come from the code
 	$(BIN)/python -m docs.generate
+
+sbom: $(STAMP) ## the software bill of materials (CycloneDX)
+	$(BIN)/python -m docs.sbom
 
 dev: $(STAMP) ## the Dagster UI over the same definitions
 	DAGSTER_HOME=$(CURDIR) $(BIN)/dagster dev

@@ -36,13 +36,18 @@ def answer(operation: str, storage: Storage, records: int, **parts: Any) -> Answ
     """An answer document: what was asked, of which storage, how many records, and `parts`."""
     return {
         "success": True,
-        "operation_result": {
-            "operation": operation,
-            "storage_backend_used": storage.backend,
-            "timestamp": _plain(datetime.now(UTC)),
-            "records_affected": records,
-        },
+        "operation_result": operation_result(operation, storage.backend, records),
         **parts,
+    }
+
+
+def operation_result(operation: str, backend: str, records: int) -> Answer:
+    """The part of an answer that every operation has, whether it went well or not."""
+    return {
+        "operation": operation,
+        "storage_backend_used": backend,
+        "timestamp": _plain(datetime.now(UTC)),
+        "records_affected": records,
     }
 
 

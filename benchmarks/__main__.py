@@ -12,7 +12,18 @@ from benchmarks import results
 from benchmarks.generate import DATA
 from benchmarks.measure import Row, Setup
 
-PARTS = ("ingest_small", "ingest_big", "sarif", "memory", "read", "startup", "s3_latency", "sizes", "steps")
+PARTS = (
+    "ingest_small",
+    "ingest_big",
+    "sarif",
+    "memory",
+    "read",
+    "startup",
+    "s3_latency",
+    "sizes",
+    "export",
+    "steps",
+)
 """The modules of this package that each answer one question, in the order of the page."""
 
 

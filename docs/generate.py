@@ -11,7 +11,10 @@ from pathlib import Path
 
 import typer.main
 
+from docs import plugin
 from pipelines.cli.app import app
+from pipelines.operations.document import KEYS
+from pipelines.operations.schemas import input_schema
 from resources.lake.rejected import COLUMNS as REJECTED
 from resources.schema import ISSUES, RUN_DATE, RUNS, Column
 
@@ -22,11 +25,12 @@ def main() -> int:
     """Bring the generated parts up to date; 1 where `--check` finds one that is not."""
     check = "--check" in sys.argv
     stale = []
-    wanted = {DOCS / "commands.md": commands()}
+    wanted = {DOCS / "commands.md": commands(), plugin.MANIFEST: plugin.manifest()}
     for name, parts in {
         "run-files.md": {"run-file": run_file()},
         "asking.md": {"views": views()},
         "lake.md": {"tables": tables()},
+        "operations.md": {"operation": operation()},
     }.items():
         wanted[DOCS / name] = _filled((DOCS / name).read_text("utf-8"), parts)
     for path, text in wanted.items():
@@ -80,6 +84,19 @@ def run_file() -> str:
     rows.append(("issues_list", "array", "every issue found; absent: none"))
     rows += [(f"issues_list[].{c.name}", c.type, c.meaning) for c in ISSUES if c.run_file_field]
     return _table(("field", "type", "meaning"), rows)
+
+
+def operation() -> str:
+    """The keys of an operation document."""
+    properties = input_schema()["properties"]
+    rows = []
+    for name in KEYS:
+        known = properties[name].get("enum", []) or properties[name].get("anyOf", [{}])[0].get("enum", [])
+        listed = ", ".join(f"`{value}`" for value in known if value is not None)
+        meaning = properties[name]["description"] + (f": {listed}" if listed else "")
+        default = properties[name]["default"]
+        rows.append((f"`{name}`", meaning, f"`{default}`" if default else ""))
+    return _table(("key", "meaning", "default"), rows)
 
 
 def views() -> str:

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from resources.errors import ConfigError
-from resources.files import open_files
+from resources.files import open_files, without_secrets
 from resources.lake import Lake
 
 AUTO = "auto"
@@ -60,42 +60,80 @@ class Storage:
     lake: Lake
 
 
+@dataclass(frozen=True)
+class Configured:
+    """A backend as a document configures it; `active` is the one that is used."""
+
+    name: str
+    settings: LocalFile | Fsspec
+    active: bool
+
+    @property
+    def url(self) -> str:
+        """Where it is, without secrets."""
+        return without_secrets(
+            self.settings.url
+            if isinstance(self.settings, Fsspec)
+            else os.path.abspath(self.settings.storage_path)
+        )
+
+    def open(self) -> Storage:
+        """The storage itself. Raises `UsageError` or `StorageError`."""
+        if isinstance(self.settings, Fsspec):
+            return Storage(self.name, Lake(open_files(self.settings.url, self.settings.storage_options)))
+        return Storage(self.name, Lake(open_files(self.settings.storage_path)))
+
+
 def open_storage(storage: str | None = None, config: str | Path | None = None) -> Storage:
     """The storage that `storage` (URL or folder) or the file `config` names.
 
     Without either: the file that `ISSUELAKE_CONFIG` names, else the folder `lake` here. Raises
     `ConfigError`.
     """
+    return active(configured(configuration(storage, config))).open()
+
+
+def configuration(storage: str | None = None, config: str | Path | None = None) -> dict[str, Any]:
+    """What `open_storage` opens, as a document with `storage_backend` and `storage_config`."""
     if storage is not None and config is not None:
         raise ConfigError("Give --storage or --config, not both.")
     if storage is not None:
         remote = "://" in storage and not storage.startswith("file://")
-        return Storage(FSSPEC if remote else LOCAL_FILE, Lake(open_files(storage)))
+        name, key = (FSSPEC, "url") if remote else (LOCAL_FILE, "storage_path")
+        return {"storage_backend": name, "storage_config": {name: {key: storage}}}
     path = config or os.environ.get(ENVIRONMENT_VARIABLE)
-    return from_document(_read(Path(path)) if path else {})
+    return _read(Path(path)) if path else {}
 
 
-def from_document(document: dict[str, Any]) -> Storage:
-    """The storage that an operation document (or configuration file) asks for."""
+def configured(document: dict[str, Any]) -> list[Configured]:
+    """The backends of an operation document or configuration file, the lowest priority number first.
+
+    At least one: `local_file` where nothing is configured. Raises `ConfigError`.
+    """
     unknown = set(document) - {"storage_backend", "storage_config"}
     if unknown:
         raise ConfigError(
             f"Unknown key {sorted(unknown)[0]!r}; a configuration has storage_backend and storage_config."
         )
-    backend = document.get("storage_backend", AUTO)
-    configured = document.get("storage_config") or {}
-    if not isinstance(configured, dict):
+    chosen = document.get("storage_backend") or AUTO
+    given = document.get("storage_config") or {}
+    if not isinstance(given, dict):
         raise ConfigError("storage_config must map the names of backends to their keys.")
-    for name in [*configured, *([] if backend == AUTO else [backend])]:
-        if name not in BACKENDS:
+    for name in [*given, *([] if chosen == AUTO else [chosen])]:
+        if not isinstance(name, str) or name not in BACKENDS:
             raise ConfigError(f"Unknown storage backend {name!r}; known are {AUTO}, {', '.join(BACKENDS)}.")
-    settings = {name: _settings(name, keys) for name, keys in configured.items()}
-    if backend == AUTO:
-        backend = min(settings, key=lambda name: settings[name].priority, default=LOCAL_FILE)
-    chosen = settings[backend] if backend in settings else _settings(backend, {})
-    if isinstance(chosen, Fsspec):
-        return Storage(backend, Lake(open_files(chosen.url, chosen.storage_options)))
-    return Storage(backend, Lake(open_files(chosen.storage_path)))
+    settings = {name: _settings(name, keys) for name, keys in given.items()}
+    if chosen == AUTO:
+        chosen = min(settings, key=lambda name: settings[name].priority, default=LOCAL_FILE)
+    if chosen not in settings:
+        settings[chosen] = _settings(chosen, {})
+    ordered = sorted(settings, key=lambda name: settings[name].priority)
+    return [Configured(name, settings[name], name == chosen) for name in ordered]
+
+
+def active(backends: list[Configured]) -> Configured:
+    """The one of `backends` that is used."""
+    return next(backend for backend in backends if backend.active)
 
 
 def _settings(name: str, keys: Any) -> LocalFile | Fsspec:

@@ -172,7 +172,7 @@ class LocalFiles:
     def _write_beside(self, target: str, data: bytes) -> str:
         """Write and sync `data` in a new file in the folder of `target`; its name."""
         folder = os.path.dirname(target)
-        _make_folders(folder)
+        make_folders(folder)
         temporary = f"{folder}/.{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -191,7 +191,7 @@ class LocalFiles:
         except OSError:
             os.unlink(temporary)
             raise
-        _sync_folder(os.path.dirname(target))
+        sync_folder(os.path.dirname(target))
 
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root
@@ -200,16 +200,16 @@ class LocalFiles:
         return StorageError(f"Could not {verb} {path or '.'} in {self.url}: {error.strerror or error}.")
 
 
-def _make_folders(folder: str) -> None:
+def make_folders(folder: str) -> None:
     """Make `folder` and those above it; their names, too, must survive a crash of the machine."""
     if not os.path.isdir(folder):
         parent = os.path.dirname(folder)
-        _make_folders(parent)
+        make_folders(parent)
         os.makedirs(folder, exist_ok=True)
-        _sync_folder(parent)
+        sync_folder(parent)
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Make the names in `folder` survive a crash of the machine."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -224,7 +224,7 @@ class FsspecFiles:
     def __init__(self, url: str, storage_options: dict[str, Any] | None = None) -> None:
         self.url = without_secrets(url)
         self.fs, self.root = open_filesystem(url, storage_options)
-        self._atomic_put = bool(OBJECT_STORES & set(_protocols(self.fs)))
+        self._atomic_put = bool(OBJECT_STORES & set(protocols(self.fs)))
         self._fetched = tempfile.mkdtemp(prefix="issuelake-")
         weakref.finalize(self, shutil.rmtree, self._fetched, ignore_errors=True)
 
@@ -368,7 +368,12 @@ class FsspecFiles:
 
 
 def open_files(url: str, storage_options: dict[str, Any] | None = None) -> Files:
-    """The folder at `url`: a path, a `file://` URL or the URL of any fsspec storage."""
+    """The folder at `url`: a path, a `file://` URL or the URL of any fsspec storage.
+
+    Raises `UsageError` or `StorageError`.
+    """
+    if "\0" in url:  # which the system's calls refuse in their own way
+        raise UsageError(f"{url!r} is not the name of a storage: it holds a NUL.")
     if "://" not in url:
         return LocalFiles(os.path.expanduser(url))
     if url.startswith(("file://", "local://")):
@@ -410,7 +415,7 @@ def open_filesystem(
         raise StorageError(
             f"Could not open {without_secrets(url)}: {type(error).__name__}: {error}."
         ) from error
-    for name in _protocols(fs):
+    for name in protocols(fs):
         if name in ONE_AT_A_TIME:
             return _OneAtATime(fs, ONE_AT_A_TIME[name] or threading.RLock()), path.rstrip("/")
     return fs, path.rstrip("/")
@@ -451,7 +456,7 @@ EXTRAS = {
 """The extra that brings the driver of a protocol."""
 
 
-def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+def protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 

@@ -283,6 +283,16 @@ def test_an_issue_that_was_met_before_is_not_decoded_again() -> None:
     assert first == again != other
 
 
+@pytest.mark.parametrize("name", ["a\\b", 'a"b', "a\nb", "\x00"])
+def test_a_field_name_that_no_struct_can_have_stops_nothing_later(name: str) -> None:
+    with mock.patch.object(builder, "_expected", contract.BARE):
+        for _ in range(2):
+            raw = json.dumps({name: 1, "issues_list": [{"severity": "low", "description": "x", name: 2}]})
+            chunk = kernel.build([Delivery("run.json", raw.encode(), MODIFIED)])
+            assert json.loads(chunk.runs["extra"][0].as_py()) == {name: 1}
+            assert json.loads(chunk.issues["extra"][0].as_py()) == {name: 2}
+
+
 def test_the_unknown_fields_expected_are_bounded() -> None:
     document = json.dumps({f"k{n}": n for n in range(1000)}).encode()
     with quickly():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli import delete, ingesting, reading, upkeep
+from pipelines.cli import delete, export, ingesting, reading, upkeep
+from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage.",
 )
 
-INGEST, ASK, KEEP = "Take in", "Ask", "Look after"
+INGEST, ASK, KEEP, ANY = "Take in", "Ask", "Look after", "Any of these, as a document"
 
 app.command("ingest", rich_help_panel=INGEST)(ingesting.ingest)
 app.command("latest", rich_help_panel=ASK)(reading.latest)
@@ -31,10 +32,12 @@ app.command("search", rich_help_panel=ASK)(reading.search)
 app.command("summary", rich_help_panel=ASK)(reading.summary)
 app.command("history", rich_help_panel=ASK)(reading.history)
 app.command("sql", rich_help_panel=ASK)(sql_command.sql)
+app.command("export", rich_help_panel=ASK)(export.export)
 app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
 app.command("compact", rich_help_panel=KEEP)(upkeep.compact)
 app.command("delete", rich_help_panel=KEEP)(delete.delete)
 app.command("deletions", rich_help_panel=KEEP)(delete.deletions)
 app.command("health", rich_help_panel=KEEP)(upkeep.health)
+app.command("run", rich_help_panel=ANY)(run_command.run)
 app.command("schema", rich_help_panel=KEEP)(upkeep.schema)
 app.command("version", rich_help_panel=KEEP)(upkeep.version)

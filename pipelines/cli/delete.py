@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from rich.prompt import Confirm
 from rich.text import Text
 
 from assets.query import parse
+from pipelines.actor import current_user
 from pipelines.cli import options as o
 from pipelines.cli.output import ONE_LINE, RIGHT, Heading, console, print_json, safe, table
 from resources.errors import UsageError
@@ -52,7 +52,7 @@ def delete(
     given = {key: value for key, value in keys.items() if value is not None}
     query = parse({**given, "all": everything})
     counting = parse({**given, "all": everything, "dry_run": True})
-    actor = _user() if by is None else by
+    actor = current_user() if by is None else by
     if not (dry_run or yes):
         counted = deletion.delete(opened, counting, actor)["issues_data"]
         if not sys.stdin.isatty():
@@ -106,10 +106,3 @@ def _confirmed(question: str) -> bool:
 
 def _counts(data: dict[str, int]) -> str:
     return f"{data['runs_deleted']} runs with {data['issues_deleted']} issues"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        return "unknown"

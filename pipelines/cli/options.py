@@ -34,7 +34,7 @@ DATE_FROM = Annotated[
     str | None, typer.Option("--from", metavar="DATE", help="From this day or moment on, UTC.")
 ]
 DATE_TO = Annotated[
-    str | None, typer.Option("--to", metavar="DATE", help="Up to and with this day or moment.")
+    str | None, typer.Option("--to", "--until", metavar="DATE", help="Up to and with this day or moment.")
 ]
 SEVERITY = Annotated[
     list[str] | None, typer.Option("--severity", help="Only this severity; may be given several times.")

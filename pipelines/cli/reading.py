@@ -148,7 +148,7 @@ def summary(
     from assets import answers
     from resources.config import open_storage
 
-    answer = answers.summary(open_storage(storage, config), _query(locals()))
+    answer = answers.summary(open_storage(storage, config), query_of(locals()))
     if json:
         print_json(answer)
         return
@@ -193,7 +193,7 @@ def history(
     from assets import answers
     from resources.config import open_storage
 
-    answer = answers.history(open_storage(storage, config), _query(locals()))
+    answer = answers.history(open_storage(storage, config), query_of(locals()))
     if json:
         print_json(answer)
         return
@@ -219,7 +219,7 @@ def history(
         out.print(f"score  {sparklines(scores)[0]}  {scores[0]} → {scores[-1]}", markup=False)
 
 
-def _query(options: dict[str, Any]) -> Query:
+def query_of(options: dict[str, Any]) -> Query:
     """The query that a command's options ask for; the options are called like the query's keys."""
     keys = {
         name: value
@@ -234,7 +234,7 @@ def _show_issues(operation: str, options: dict[str, Any]) -> None:
     from resources.config import open_storage
 
     opened = open_storage(options["storage"], options["config"])
-    answer = answers.issues(opened, _query(options), operation)
+    answer = answers.issues(opened, query_of(options), operation)
     if options["json"]:
         print_json(answer)
         return

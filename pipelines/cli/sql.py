@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from assets.exports.formulas import FORMULA_STARTS
 from pipelines.cli.options import CONFIG, STORAGE
 from pipelines.cli.output import console, print_json
 from pipelines.cli.output import table as rich_table
@@ -17,8 +18,6 @@ from resources.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Format(StrEnum):
@@ -126,7 +125,7 @@ def _spreadsheet_safe(rows: pa.Table) -> pa.Table:
         if types.is_string(column.type):
             texts = column.to_pylist()
             column = pa.array(
-                [f"'{t}" if t is not None and t.startswith(_FORMULA) else t for t in texts], pa.string()
+                [f"'{t}" if t is not None and t.startswith(FORMULA_STARTS) else t for t in texts], pa.string()
             )
         columns.append(column)
     return pa.table(columns, rows.column_names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated
 
 import typer
@@ -165,43 +165,26 @@ def compact(
 
 
 def health(storage: STORAGE = None, config: CONFIG = None, json: JSON = False) -> None:
-    """Write, read back, compare and remove a small file; exit with 1 where that fails.
+    """Write, read back, compare and remove a small file on every configured storage.
+
+    Exits with 1 where that fails on the one that is used.
 
     **Example**
 
     `issuelake health --storage s3://bucket/issues`
     """
-    from assets.answers import answer
-    from resources.config import open_storage
-    from resources.health import check
+    from pipelines.operations.health import status
+    from resources.config import configuration, configured
 
-    opened = open_storage(storage, config)
-    checked = check(opened.lake.files)
+    answer = status(configured(configuration(storage, config)))
     if json:
-        moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        status = {
-            "storage_healthy": checked.healthy,
-            "storage_backend": opened.backend,
-            "last_successful_operation": moment if checked.healthy else None,
-            "error_count": int(not checked.healthy),
-            "backends": [
-                {
-                    "name": opened.backend,
-                    "url": opened.lake.url,
-                    "healthy": checked.healthy,
-                    "latency_ms": checked.latency_ms,
-                    "last_error": checked.error,
-                }
-            ],
-        }
-        print_json(
-            answer("get_health_status", opened, 1, health_status=status) | {"success": checked.healthy}
-        )
-    elif checked.healthy:
-        print(f"healthy  {opened.backend}  {checked.latency_ms:.1f} ms  {opened.lake.url}")
+        print_json(answer)
     else:
-        print(f"not healthy  {opened.backend}  {safe(checked.error)}")
-    if not checked.healthy:
+        for backend in answer["health_status"]["backends"]:
+            how = "healthy    " if backend["healthy"] else "not healthy"
+            what = f"{backend['latency_ms']:.1f} ms  {backend['url']}"
+            print(f"{how}  {backend['name']}  {safe(backend['last_error'] or what)}")
+    if not answer["success"]:
         raise typer.Exit(1)
 
 

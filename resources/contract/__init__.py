@@ -4,7 +4,7 @@
 (`quick`) where that can be vouched for and by the long one (`exact`) where not.
 """
 
-from resources.contract.exact import read_exactly
+from resources.contract.exact import parse_json, read_exactly, shown
 from resources.contract.files import RUN_FILE_SUFFIXES, UTF8_BOM, split, split_again
 from resources.contract.model import (
     DEFAULT_MAX_FILE_BYTES,
@@ -41,8 +41,10 @@ __all__ = [
     "Shape",
     "UnreadRun",
     "may_hide_colons",
+    "parse_json",
     "parse_timestamp",
     "read_exactly",
+    "shown",
     "split",
     "split_again",
 ]

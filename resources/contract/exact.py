@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 def read_exactly(raw: bytes) -> ReadRun:
     """The run in `raw`. Raises `ContractError`."""
-    return _checked_run(parsed(raw))
+    return _checked_run(parse_json(raw))
 
 
 def why_not_json(data: bytes) -> ContractError:
     """What is wrong with `data` where it is not the JSON that was expected."""
     try:
-        parsed(data)
+        parse_json(data)
     except ContractError as error:
         return error
     return ContractError("$", "not a JSON array of runs")
@@ -53,8 +53,11 @@ def _parse_int(text: str) -> int | _NotFinite:
         return _NotFinite(text)
 
 
-def parsed(raw: bytes) -> Any:
-    """The document as Python objects, every rule about JSON itself checked. Raises `ContractError`."""
+def parse_json(raw: bytes) -> Any:
+    """The document as Python objects, with every rule about JSON itself checked.
+
+    Raises `ContractError`.
+    """
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:

@@ -8,6 +8,7 @@ does everything that is refused, since only the long way can say where and why.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ MAX_EXPECTED = 64
 """Unknown fields that a shape holds at each level; documents with still others take the long way."""
 
 NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+_NO_FIELD_NAME = re.compile(r'[\\"\x00-\x1f]')
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Shape:
             run_keys.update(dict.fromkeys(read.extra or ()))
             for members in (read.issue_extras or {}).values():
                 issue_keys.update(dict.fromkeys(members))
-        shape = Shape(tuple(run_keys)[:MAX_EXPECTED], tuple(issue_keys)[:MAX_EXPECTED])
+        shape = Shape(_decodable(run_keys), _decodable(issue_keys))
         return self if shape == self else shape
 
     def _decode_issue(self, raw: bytes) -> Issue | None:
@@ -129,6 +132,11 @@ def _extended(base: type[msgspec.Struct], keys: Sequence[str]) -> Any:
         gc=False,
         omit_defaults=True,
     )
+
+
+def _decodable(keys: Iterable[str]) -> tuple[str, ...]:
+    """Those of `keys` that a struct can be made to take; a document with others takes the long way."""
+    return tuple(key for key in keys if not _NO_FIELD_NAME.search(key))[:MAX_EXPECTED]
 
 
 def _attributes(keys: Sequence[str]) -> list[str]:

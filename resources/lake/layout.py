@@ -31,6 +31,8 @@ REPLACED = "replaced"
 REJECTED = "rejected"
 INDEX = "index"
 
+FOLDERS = (RUNS, ISSUES, DELETED, REPLACED, REJECTED, INDEX)
+
 ATTEMPTS = 5
 """How often whoever reads lists again when compaction removes files under it."""
 
@@ -59,6 +61,11 @@ class DataFile:
 
 def data_path(table: str, day: date, name: str) -> str:
     return f"{table}/{_DAY}{day.isoformat()}/{name}.parquet"
+
+
+def lake_path(local: str) -> str:
+    """The path in the lake of the data file that is at `local` on this machine."""
+    return "/".join(local.replace("\\", "/").split("/")[-3:])
 
 
 def day_folder(table: str, day: date) -> str:

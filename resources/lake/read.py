@@ -213,6 +213,13 @@ def _define(
     return opened
 
 
+def opened(connection: duckdb.DuckDBPyConnection, table: str = layout.ISSUES) -> list[str]:
+    """The local files that the view `table` of a connection reads."""
+    variables = ", ".join(f"getvariable('{table}_{kind}')" for kind in ("clean", "dirty"))
+    [names] = connection.execute(f"SELECT {variables}").fetchall()
+    return [name for kind in names for name in kind or ()]
+
+
 def duckdb_type(column: Column) -> str:
     """The type that a column has in the views."""
     return "severity" if column.name == "severity" else _DUCKDB_TYPES[column.type]

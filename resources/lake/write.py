@@ -38,6 +38,8 @@ class Appended:
     duplicates: int = 0
     issues_stored: int = 0
     days: set[date] = field(default_factory=set)
+    duplicate_rows: set[int] = field(default_factory=set)
+    """The rows of the batch's `runs` that are duplicates."""
 
 
 @dataclass(slots=True)
@@ -131,6 +133,7 @@ def _judge(
         )
         if content_hash == current:
             result.duplicates += 1
+            result.duplicate_rows.add(row)
             continue
         replaced += earlier_row is not None
         if earlier_row is not None:

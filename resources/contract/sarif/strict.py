@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from resources.contract.exact import parsed, shown
+from resources.contract.exact import parse_json, shown
 from resources.contract.model import MAX_DEPTH, ContractError
 from resources.contract.quick import NOT_DECODED, deeper
 from resources.contract.sarif.model import KINDS, LEVELS
@@ -39,10 +39,10 @@ def json_of(raw: bytes, escaped: bool) -> Any:
     try:
         tree = msgspec.json.decode(raw)
     except NOT_DECODED:
-        return parsed(raw)
+        return parse_json(raw)
     # Every colon is a key's or stands in a text: a key that was dropped leaves one too many.
     if escaped or raw.count(b":") != _encode(tree).count(b":"):
-        return parsed(raw)
+        return parse_json(raw)
     return tree
 
 
@@ -51,11 +51,11 @@ def members_of(raw: bytes, escaped: bool) -> dict[str, msgspec.Raw]:
     try:
         members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     except NOT_DECODED:
-        tree = parsed(raw)
+        tree = parse_json(raw)
         raise ContractError("$", f"{shown(tree)} is not an object") from None
     colons = sum(1 + key.count(":") + bytes(value).count(b":") for key, value in members.items())
     if escaped or raw.count(b":") != colons:
-        parsed(raw)
+        parse_json(raw)
     return members
 
 
