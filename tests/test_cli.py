@@ -25,6 +25,7 @@ READING = [
     ["summary"],
     ["history"],
     ["rejected", "list"],
+    ["deletions"],
     ["health"],
     ["sql", "SELECT 1 AS one"],
 ]
@@ -403,7 +404,16 @@ def test_schema_agrees_with_the_reader(cli: Cli) -> None:
 
 
 def test_help_teaches(cli: Cli) -> None:
-    for words in ([], ["ingest"], *READING, ["rejected", "replay"], ["compact"], ["schema"], ["version"]):
+    for words in (
+        [],
+        ["ingest"],
+        *READING,
+        ["rejected", "replay"],
+        ["compact"],
+        ["delete"],
+        ["schema"],
+        ["version"],
+    ):
         command = [w for w in words if not w.startswith("SELECT") and w != "eval"]
         shown = cli.run(*command, "--help").stdout.decode()
         assert "Usage:" in shown

@@ -111,13 +111,8 @@ def _choose(
     without = {names[name] for name, all_of_it in losers if all_of_it and name in names}
     dirty = {names[name] for name, all_of_it in losers if not all_of_it and name in names}
     if dirty:
-        twins = zip(
-            files.paths([f.runs_path for f in dirty]),
-            files.paths([f.issues_path for f in dirty]),
-            strict=True,
-        )
-        connection.execute("CREATE TEMP TABLE twins (runs VARCHAR, issues VARCHAR)")
-        connection.executemany("INSERT INTO twins VALUES ($1, $2)", list(twins))
+        twins = [files.paths([f.runs_path for f in dirty]), files.paths([f.issues_path for f in dirty])]
+        connection.execute("INSERT INTO twins SELECT unnest($1), unnest($2)", twins)
         for table in BOTH:
             connection.execute(
                 f"CREATE TEMP TABLE {table}_lost AS SELECT {table} AS filename, validation_run_id"

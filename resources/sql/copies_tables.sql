@@ -5,3 +5,4 @@ CREATE TEMP TABLE run_copies (
     validation_run_id VARCHAR, stored_at TIMESTAMPTZ, batch_id VARCHAR, filename VARCHAR
 );
 CREATE TEMP TABLE file_rows (filename VARCHAR, row_count BIGINT);
+CREATE TEMP TABLE twins (runs VARCHAR, issues VARCHAR);

@@ -301,12 +301,13 @@ class LakeContract:
         secret = document("secret") | {"metadata": {"a": marker}, "issues_list": [issue]}
         append(lake, [secret, document("kept")])
         append(lake, [document("also kept")])
-        append(lake, [secret | {"timestamp": f"{DAYS[1]}T12:00:00Z"}])  # leaves a copy on the first day
+        moved = secret | {"timestamp": f"{DAYS[1]}T12:00:00Z"}  # a copy stays on the first day
+        append(lake, [moved, document("kept there", DAYS[1])])
         if compacted:
             lake.maintain(NOW)
         assert holding(lake, marker)
         delete(lake, run_id="secret")
-        wanted = {i: stored(i) for i in ("kept", "also kept")}
+        wanted = {i: stored(i) for i in ("kept", "also kept")} | {"kept there": stored("kept there", DAYS[1])}
         lake.maintain(timedelta(hours=1))
         check(lake, wanted)
         assert holding(lake, marker), "readers who began before may still be at it"
