@@ -63,7 +63,9 @@ class Selection:
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many issues, by plugin and severity."""
-        counting = sql("assets", "export_counts").format(selected=self._select({}, self._page and self._order))
+        counting = sql("assets", "export_counts").format(
+            selected=self._select({}, self._page and self._order)
+        )
         rows = self.connection.execute(counting, self.parameters).fetchall()
         return {(plugin, severity): issues for plugin, severity, issues in rows}
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-
 class Format(StrEnum):
     TABLE = "table"
     JSON = "json"

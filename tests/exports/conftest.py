@@ -14,7 +14,7 @@ from resources.config import Storage, open_storage
 from resources.contract import Delivery
 
 HOSTILE = [
-    "=HYPERLINK(\"http://evil.example\",\"click\")",
+    '=HYPERLINK("http://evil.example","click")',
     "+1+1",
     "-2+3",
     "@SUM(A1:A9)",
@@ -22,9 +22,9 @@ HOSTILE = [
     "\r=1",
     "<script>alert(1)</script><img src=x onerror=alert(2)>",
     "a | b\nc `d` *e* _f_ [g](http://h.example) ~~i~~ $x$ & &lt; \\",
-    "#panic() $x$ @ref <label> [#eval(\"1+1\")]",
+    '#panic() $x$ @ref <label> [#eval("1+1")]',
     "!!python/object/apply:os.system ['true']",
-    "say \"hi\", it's; 100%",
+    'say "hi", it\'s; 100%',
     "yes",
     "null",
     "007",

@@ -160,7 +160,9 @@ def test_html(storage: Storage, issues: Issues, tmp_path: Path) -> None:
         cells = dict(zip(COLUMNS, ("".join(cell.itertext()) for cell in row), strict=True))
         assert seen(cells["description"]) == seen(issue["description"])
         assert cells["severity"] == issue["severity"]
-        assert (json.loads(cells["details"]) if cells["details"] else None) is not None or not issue["details"]
+        assert (json.loads(cells["details"]) if cells["details"] else None) is not None or not issue[
+            "details"
+        ]
 
 
 def test_html_policy_lets_nothing_through_but_its_own_style(storage: Storage, tmp_path: Path) -> None:
