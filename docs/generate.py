@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer.main
 
+from assets.exports.formats import FORMATS
 from docs import plugin
 from pipelines.cli.app import app
 from pipelines.operations.document import KEYS
@@ -29,6 +30,7 @@ def main() -> int:
     for name, parts in {
         "run-files.md": {"run-file": run_file()},
         "asking.md": {"views": views()},
+        "exporting.md": {"formats": formats()},
         "lake.md": {"tables": tables()},
         "operations.md": {"operation": operation()},
     }.items():
@@ -105,6 +107,15 @@ def views() -> str:
     rows = [(f"`{view}`", ", ".join(c.name for c in columns)) for view, columns in named.items()]
     rows.append(("`daily_summary`", "one row per day and plugin: runs, issues by severity, scores"))
     return _table(("view", "columns"), rows)
+
+
+def formats() -> str:
+    """The export formats."""
+    rows = [
+        (f.name, ", ".join(f"`{s}`" for s in f.suffixes), "yes" if f.streaming else "", f.holds)
+        for f in FORMATS.values()
+    ]
+    return _table(("format", "suffix", "streams", "an issue is"), rows)
 
 
 def tables() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,5 +16,5 @@ def inert(frame: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     text = pl.col(pl.String)
-    starts = pl.any_horizontal(text.str.starts_with(start) for start in FORMULA_STARTS)
-    return frame.with_columns(pl.when(starts).then("'" + text).otherwise(text).name.keep())
+    risky = text.str.contains(f"^[{''.join(map(re.escape, FORMULA_STARTS))}]")
+    return frame.with_columns(pl.when(risky).then("'" + text).otherwise(text).name.keep())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,8 +15,6 @@ from pipelines.cli.reading import query_of
 from resources.destination import STANDARD_OUTPUT
 from resources.errors import UsageError
 
-Format = StrEnum("Format", [(name.upper(), name) for name in FORMATS])
-
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -27,7 +24,8 @@ def export(
         typer.Option("--to", metavar="PATH|URL|-", help="Where to; '-' for standard output."),
     ],
     format: Annotated[
-        Format | None, typer.Option("--format", "-f", help="[default: what the suffix of --to says, or json]")
+        str | None,
+        typer.Option("--format", "-f", help=f"{', '.join(FORMATS)}. [default: as the suffix of --to says]"),
     ] = None,
     manifest: Annotated[
         bool,

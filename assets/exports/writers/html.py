@@ -57,8 +57,9 @@ def write(selection: Selection, path: Path) -> int:
         file.write(_HEAD)
         file.writelines(_summary(selection.counts()))
         file.write(f"<table>\n<caption>Issues</caption>\n{_head_row(COLUMNS)}<tbody>\n")
-        for count, issue in enumerate(selection.documents(), 1):
+        for issue in selection.documents():
             file.write(_row(issue))
+            count += 1
         file.write("</tbody>\n</table>\n</body>\n</html>\n")
     return count
 

@@ -29,8 +29,9 @@ def write(selection: Selection, path: Path) -> int:
         for plugin in sorted({plugin for plugin, _ in counts}):
             file.write(_line([plugin, *(counts.get((plugin, s), 0) for s in SEVERITIES)]))
         file.write(f"\n{_head(COLUMNS)}")
-        for count, issue in enumerate(selection.documents(), 1):
+        for issue in selection.documents():
             file.write(_row(issue))
+            count += 1
     return count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from assets.exports.selection import Selection
 from resources.errors import StorageError
 from resources.schema import SEVERITIES
 
-_SHOWN = ("severity", "target_plugin", "category", "file_path", "description", "recommendation")
+_BREAK = "\u200b"  # has no width
+_PUNCTUATION = re.compile(r"[/\\._:;,=&?-]")
+_UNBROKEN = re.compile(rf"[^\s{_BREAK}]{{24}}")
+_SHOWN = ("severity", "target_plugin", "category", "description", "recommendation")
 
 
 def write(selection: Selection, path: Path) -> int:
@@ -22,7 +26,7 @@ def write(selection: Selection, path: Path) -> int:
     data = {
         "severities": SEVERITIES,
         "counts": [
-            {"plugin": visible(plugin), "severity": severity, "issues": count}
+            {"plugin": _breakable(plugin), "severity": severity, "issues": count}
             for (plugin, severity), count in selection.counts().items()
         ],
         "issues": issues,
@@ -36,13 +40,18 @@ def write(selection: Selection, path: Path) -> int:
     return len(issues)
 
 
-def _shown(issue: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: visible(issue[name] or "") for name in _SHOWN}
+def _shown(issue: dict[str, Any]) -> dict[str, str]:
     details = issue["details"] or {}
+    line = f":{details['line']}" if isinstance(details.get("line"), int) else ""
     return {
-        **shown,
-        "run": visible(issue["validation_run_id"]),
+        **{name: _breakable(issue[name] or "") for name in _SHOWN},
+        "place": _breakable(f"{issue['file_path']}{line}") if issue["file_path"] else "",
+        "run": _breakable(issue["validation_run_id"]),
         "moment": issue["timestamp"],
-        "line": details["line"] if isinstance(details.get("line"), int) else None,
-        "details": visible(msgspec.json.encode(details).decode()) if details else "",
+        "details": _breakable(msgspec.json.encode(details).decode()) if details else "",
     }
+
+
+def _breakable(text: str) -> str:
+    """`text` with places to break a line: after punctuation, and in words that go on without any."""
+    return _UNBROKEN.sub(f"\\g<0>{_BREAK}", _PUNCTUATION.sub(f"\\g<0>{_BREAK}", visible(text)))

@@ -6,6 +6,7 @@ result the issue's own fields, where `severity` also tells critical from high (b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -43,6 +44,8 @@ _REGION = {
 """Keys of `details` that say where, and what they are called here."""
 
 _NO_RULE = "issue"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://(?:[A-Za-z0-9._~/:@!$&'()*+,;=?#-]|%[0-9A-Fa-f]{2})+")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 def write(selection: Selection, path: Path) -> int:
@@ -123,9 +126,12 @@ def _position(value: Any) -> bool:
 
 def _uri(path: str) -> str:
     """`path` as a URI reference; the path as it was stands under `properties`."""
-    if "://" in path:
-        return quote(path, safe="/:?&=~+,;@$!*'()%#[]")
-    quoted = quote(path.replace("\\", "/"), safe="/~+,;@$!*'()&=")
-    if quoted.startswith("/"):
+    if _URL.fullmatch(path):
+        return path
+    drive = _DRIVE.match(path)
+    if drive or ("\\" in path and "/" not in path):
+        path = path.replace("\\", "/")
+    quoted = quote(path, safe="/:" if drive else "/")
+    if drive or quoted.startswith("/"):
         return f"file:///{quoted.lstrip('/')}"
     return quoted

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 
 from assets.exports.formulas import inert
 from assets.exports.selection import COLUMNS, Selection
@@ -32,22 +33,28 @@ _OPTIONS = {
 
 
 def write(selection: Selection, path: Path) -> int:
-    count = 0
-    with xlsxwriter.Workbook(str(path), _OPTIONS) as workbook:
-        workbook.set_properties({"title": "Issues", "created": _CREATED})
-        row, sheet = SHEET_ROWS, None
-        shapes = {"moment": workbook.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})}
-        shapes["head"] = workbook.add_format({"bold": True})
-        for frame in selection.frames():
-            for issue in _fitting(frame).iter_rows():
-                if row == SHEET_ROWS:
-                    sheet, row = _sheet(workbook, shapes), 1
-                for column, value in enumerate(issue):
-                    _write(sheet, row, column, value, shapes)
-                row += 1
-            count += frame.height
-        if sheet is None:
-            _sheet(workbook, shapes)
+    try:
+        with xlsxwriter.Workbook(str(path), _OPTIONS | {"tmpdir": str(path.parent)}) as workbook:
+            return _fill(workbook, selection)
+    except FileCreateError as error:
+        raise OSError(str(error)) from error
+
+
+def _fill(workbook: Any, selection: Selection) -> int:
+    workbook.set_properties({"title": "Issues", "created": _CREATED})
+    shapes = {
+        "moment": workbook.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}),
+        "head": workbook.add_format({"bold": True}),
+    }
+    sheet, row, count = _sheet(workbook, shapes), 1, 0
+    for frame in selection.frames():
+        for issue in _fitting(frame).iter_rows():
+            if row == SHEET_ROWS:
+                sheet, row = _sheet(workbook, shapes), 1
+            for column, value in enumerate(issue):
+                _write(sheet, row, column, value, shapes)
+            row += 1
+        count += frame.height
     return count
 
 
