@@ -108,7 +108,9 @@ def test_parquet(storage: Storage, issues: Issues, tmp_path: Path) -> None:
 
 def test_xlsx(storage: Storage, issues: Issues, tmp_path: Path) -> None:
     path = written(storage, tmp_path, "xlsx")
-    sheet = openpyxl.load_workbook(path).active
+    book = openpyxl.load_workbook(path)
+    assert book.properties.created == datetime(2000, 1, 1)
+    sheet = book.active
     rows = list(sheet.iter_rows())
     assert [cell.value for cell in rows[0]] == list(COLUMNS)
     for row, issue in zip(rows[1:], issues, strict=True):
@@ -196,6 +198,9 @@ def pdf_text(path: Path) -> list[str]:
 
 def test_pdf(storage: Storage, tmp_path: Path) -> None:
     path = written(storage, tmp_path, "pdf")
+    metadata = PdfReader(path).metadata
+    assert metadata is not None
+    assert metadata.creation_date is None
     pages = pdf_text(path)
     assert "28 issues of 2 plugins" in pages[0]
     assert "Summary" in pages[1]

@@ -90,6 +90,16 @@ def test_a_rule_is_as_severe_as_its_worst_result(tmp_path: Path) -> None:
     assert rule["defaultConfiguration"]["level"] == "error"
 
 
+def test_a_column_without_a_line_is_no_place(tmp_path: Path) -> None:
+    [run] = run_documents()[1:2]
+    issue = {"severity": "low", "description": "d", "file_path": "a.py"}
+    run["issues_list"] = [issue | {"details": d} for d in ({"column": 3}, {"line": 0}, {"line": True})]
+    target = tmp_path / "x.sarif"
+    export(filled(tmp_path / "lake", [run]), Query(), None, str(target))
+    for result in json.loads(target.read_bytes())["runs"][0]["results"]:
+        assert "region" not in result["locations"][0]["physicalLocation"]
+
+
 @pytest.mark.parametrize(
     ("path", "uri"),
     [
