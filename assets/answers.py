@@ -5,14 +5,15 @@ Timestamps in answers are RFC 3339 in UTC; `details`, `metadata` and `extra` are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from assets import query as queries
 from assets.query import Compiled, Query
+from resources.backend import BOTH, Pushdown
 from resources.config import Storage
 from resources.errors import QueryError
 from resources.lake import layout
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
 Answer = dict[str, Any]
+T = TypeVar("T")
 
 _JSON_COLUMNS = frozenset(c.name for c in (*RUNS, *ISSUES) if c.type == "json")
 _ISSUE_COLUMNS = tuple(c.name for c in ISSUES if c.name != "batch_id")
@@ -71,7 +73,7 @@ def issues(storage: Storage, query: Query, operation: str = "get_issues") -> Ans
             "offset": compiled.offset,
         }
 
-    data = _reading(storage, work, compiled.first, compiled.last)
+    data = reading(storage, work, compiled)
     return answer(operation, storage, data["returned_count"], issues_data=data)
 
 
@@ -125,15 +127,19 @@ def latest(storage: Storage, plugin: str | None = None) -> Answer:
         runs = _rows(connection, "newest_run", parameters, columns=_listed(_RUN_COLUMNS), where=where)
         if not runs:
             return None
-        whose = [runs[0]["target_plugin"], runs[0]["validation_run_id"]]
+        keys = [runs[0]["target_plugin"], runs[0]["validation_run_id"]]
         return _run_document(
-            runs[0], _rows(connection, "issues_of_run", whose, columns=_listed(_ISSUE_COLUMNS))
+            runs[0], _rows(connection, "issues_of_run", keys, columns=_listed(_ISSUE_COLUMNS))
         )
 
+    whose = Pushdown(plugin=plugin)
     for first, last in _back_in_time(storage.lake.days()):
         # Only the day that has the run is opened for its issues.
-        day = last if first == last else storage.lake.reading(newest_day, first, last, (layout.RUNS,))
-        document = storage.lake.reading(newest_run, day, day) if day else None
+        if first == last:
+            day: date | None = last
+        else:
+            day = storage.lake.reading(newest_day, first, last, (layout.RUNS,), whose)
+        document = storage.lake.reading(newest_run, day, day, pushdown=whose) if day else None
         if document is not None:
             return answer("get_latest_issues", storage, len(document["issues_list"]), issues_data=document)
     return answer("get_latest_issues", storage, 0, issues_data=None)
@@ -155,7 +161,7 @@ def summary(storage: Storage, query: Query) -> Answer:
                 counts[f"{row['severity']}_issues"] += row["issues"]
         return {"runs": runs["runs"], **_figures(counts, by_category, runs["average_score"])}
 
-    overall = _reading(storage, work, compiled.first, compiled.last)
+    overall = reading(storage, work, compiled)
     newest = latest(storage, query.plugin_name)["issues_data"]
     if newest is None:
         figures = _figures(dict.fromkeys(SEVERITY_COUNTS, 0), [], None)
@@ -191,15 +197,22 @@ def history(storage: Storage, query: Query) -> Answer:
             offset=compiled.offset,
         )
 
-    rows = storage.lake.reading(work, None, compiled.last)
+    pushdown = Pushdown(plugin=query.plugin_name, until=compiled.pushdown.until)
+    rows = storage.lake.reading(work, None, compiled.last, pushdown=pushdown)
     return answer("get_issue_history", storage, len(rows), issues_data={"history": rows})
 
 
-def _reading(storage: Storage, work: Any, first: date | None, last: date | None) -> Any:
+def reading(
+    storage: Storage,
+    work: Callable[[duckdb.DuckDBPyConnection], T],
+    compiled: Compiled,
+    tables: Sequence[str] = BOTH,
+) -> T:
+    """What `work` answers about what `compiled` selects. Raises `QueryError` and `StorageError`."""
     import duckdb
 
     try:
-        return storage.lake.reading(work, first, last)
+        return storage.lake.reading(work, compiled.first, compiled.last, tables, compiled.pushdown)
     except duckdb.IOException:
         raise
     except duckdb.Error as error:

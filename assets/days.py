@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resources.lake import Lake, layout
+from resources.backend import Backend
+from resources.lake import layout
 from resources.session import sql
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class CountedTwice:
         return f"{self.day}: {self.alone} runs when read alone, {self.in_whole} in the whole lake"
 
 
-def versions(lake: Lake, days: Collection[date]) -> list[DayVersion]:
+def versions(lake: Backend, days: Collection[date]) -> list[DayVersion]:
     """What `days` hold, oldest first; empty days are left out. Raises `StorageError`."""
     return _of_days(lake, versions_seen, days, (layout.RUNS,))
 
@@ -72,7 +73,7 @@ def versions_seen(connection: duckdb.DuckDBPyConnection, days: Collection[date])
     return [DayVersion(*row) for row in _rows(connection, "day_versions", days)]
 
 
-def disagreements(lake: Lake, days: Collection[date]) -> list[Disagreement]:
+def disagreements(lake: Backend, days: Collection[date]) -> list[Disagreement]:
     """The runs of `days` whose counts are not those of their issues. Raises `StorageError`."""
     return _of_days(lake, disagreements_seen, days, (layout.RUNS, layout.ISSUES))
 
@@ -82,7 +83,7 @@ def disagreements_seen(connection: duckdb.DuckDBPyConnection, days: Collection[d
     return [Disagreement(*row) for row in _rows(connection, "counts_disagree", days)]
 
 
-def counted_twice(lake: Lake, days: Collection[date]) -> list[CountedTwice]:
+def counted_twice(lake: Backend, days: Collection[date]) -> list[CountedTwice]:
     """Those of `days` on which a run counts that also counts on another day.
 
     One read never counts a run twice. Two reads of two days do when the newer copy lies on the
@@ -101,17 +102,8 @@ def counted_twice(lake: Lake, days: Collection[date]) -> list[CountedTwice]:
     return found
 
 
-def stored(lake: Lake, days: Sequence[date], table: str) -> dict[date, tuple[int, int]]:
-    """How many files of `table`, and how many bytes, each of `days` has. Raises `StorageError`."""
-    totals = dict.fromkeys(days, (0, 0))
-    for file in layout.data_files(lake.files, days, table):
-        count, size = totals[file.day]
-        totals[file.day] = count + 1, size + file.size
-    return totals
-
-
 def _of_days(
-    lake: Lake,
+    lake: Backend,
     seen: Callable[[duckdb.DuckDBPyConnection, Collection[date]], list[T]],
     days: Collection[date],
     tables: Sequence[str],

@@ -42,7 +42,7 @@ def delete(storage: Storage, query: Query, actor: str) -> Answer:
         statement = sql("assets", "runs_to_delete").format(where=compiled.runs_where)
         return connection.execute(statement, compiled.runs_parameters).fetchall()
 
-    runs = storage.lake.reading(select, compiled.first, compiled.last, (layout.RUNS,))
+    runs = storage.lake.reading(select, compiled.first, compiled.last, (layout.RUNS,), compiled.pushdown)
     issues = sum(count for _, count in runs)
     deleted = 0 if query.dry_run else len(runs)
     audit_id = None

@@ -19,9 +19,9 @@ from typing import Any
 from assets import sources
 from assets.ingest import Ingested, ingest
 from assets.sources import RunFile
+from resources.backend import Backend
 from resources.errors import UsageError
 from resources.files import modified_at, open_filesystem
-from resources.lake import Lake
 
 SETTLED = timedelta(seconds=3)
 """A file that was written to this recently may not be whole yet."""
@@ -139,7 +139,7 @@ class Taken:
     """Files that changed while they were read, and stay to be ingested again."""
 
 
-def take_in(lake: Lake, inbox: Inbox, report: Callable[[Ingested], None] | None = None) -> Taken:
+def take_in(lake: Backend, inbox: Inbox, report: Callable[[Ingested], None] | None = None) -> Taken:
     """Ingest what waits in the inbox, then remove it.
 
     `report` is called when everything is durable and before the first file is removed, so that

@@ -26,6 +26,7 @@ from assets.reader import Amount, Reader
 from assets.sources import RunFile
 from assets.worker import Worker
 from resources import contract
+from resources.backend import Backend
 from resources.contract import Delivery, Rejection
 from resources.lake import Lake
 from resources.lake.write import Appended
@@ -67,7 +68,7 @@ Progress = Callable[[int, int], None]
 
 
 def ingest(
-    lake: Lake,
+    lake: Backend,
     files: Sequence[RunFile],
     max_file_bytes: int = contract.DEFAULT_MAX_FILE_BYTES,
     progress: Progress | None = None,
@@ -83,7 +84,7 @@ def ingest(
         pa.set_memory_pool(pa.system_memory_pool())
     portions = sources.portions(files)
     with _Storing(lake, progress) as storing:
-        if _worth_a_worker(files):
+        if isinstance(lake, Lake) and _worth_a_worker(files):
             with Worker(max_file_bytes) as worker:
                 reader = Reader(max_file_bytes)
                 for window in _windows(portions):
@@ -100,7 +101,7 @@ def ingest(
     return storing.result
 
 
-def store_deliveries(lake: Lake, deliveries: Sequence[Delivery]) -> Ingested:
+def store_deliveries(lake: Backend, deliveries: Sequence[Delivery]) -> Ingested:
     """Store deliveries that are at hand already."""
     with _Storing(lake) as storing:
         reader = Reader()
@@ -153,7 +154,7 @@ def _read_from_both_ends(
 class _Storing:
     """Stores one window after the other, and counts."""
 
-    def __init__(self, lake: Lake, progress: Progress | None = None) -> None:
+    def __init__(self, lake: Backend, progress: Progress | None = None) -> None:
         self.result = Ingested()
         self._lake = lake
         self._progress = progress
@@ -191,6 +192,11 @@ class _Storing:
         # First, so that nothing is acknowledged and lost.
         self._lake.reject(rejections)
         _count_rejections(self.result, rejections)
+        if not isinstance(self._lake, Lake):
+            [part] = parts
+            if part.runs.num_rows:
+                self._pending = self._publishing.submit(self._lake.append, part.runs, reader.issues)
+            return
         plan = self._lake.plan([part.runs for part in parts])
         if worker is not None:
             worker.send("lay_out", plan.batches[1])

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from resources.backend import Pushdown
 from resources.errors import QueryError
 from resources.schema import ISSUES, RUN_DATE, SEVERITIES
 
@@ -69,6 +70,7 @@ class Compiled:
     offset: int
     selects_issues: bool
     """False when every issue of the selected runs is asked for."""
+    pushdown: Pushdown
 
 
 def parse(keys: dict[str, Any]) -> Query:
@@ -133,6 +135,15 @@ def compile(query: Query) -> Compiled:
         limit=query.limit,
         offset=query.offset,
         selects_issues=bool(issues.conditions),
+        pushdown=Pushdown(
+            query.plugin_name,
+            query.run_id,
+            start,
+            end,
+            None if severities is None else tuple(severities),
+            tuple(query.category) or None,
+            query.fingerprint,
+        ),
     )
 
 

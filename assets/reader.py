@@ -39,7 +39,8 @@ class Reader:
     def __init__(self, max_file_bytes: int = contract.DEFAULT_MAX_FILE_BYTES) -> None:
         self._max_file_bytes = max_file_bytes
         self._builder = Builder()
-        self._issues: pa.Table | None = None
+        self.issues: pa.Table | None = None
+        """Those of what `finish` gave."""
 
     def fetch(self, place: int, portion: Sequence[RunFile]) -> Amount:
         """Read the files of `portion`, which stands at `place` in the window."""
@@ -60,10 +61,10 @@ class Reader:
     def finish(self) -> Read:
         """All that was read since the last time."""
         chunk = self._builder.finish()
-        self._issues = chunk.issues
+        self.issues = chunk.issues
         return Read(chunk.runs, chunk.rejections)
 
     def lay_out(self, batch: Batch | None) -> dict[date, bytes]:
         """The issues files of `batch`, which was made of what `finish` gave."""
-        assert self._issues is not None
-        return {} if batch is None else batch.lay_out(self._issues)
+        assert self.issues is not None
+        return {} if batch is None else batch.lay_out(self.issues)

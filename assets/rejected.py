@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from assets import kernel
 from resources import contract
+from resources.backend import Backend
 from resources.contract import Delivery
 from resources.errors import UsageError
-from resources.lake import Lake
 from resources.lake.rejected import Rejected
 
 
@@ -25,7 +25,7 @@ class Replayed:
     refused: list[str] = field(default_factory=list)
 
 
-def find(lake: Lake, rejected_id: str) -> Rejected:
+def find(lake: Backend, rejected_id: str) -> Rejected:
     """The rejected delivery whose id begins with `rejected_id`. Raises `UsageError`."""
     found = [r for r in lake.rejected() if r.rejected_id.startswith(rejected_id)]
     if len(found) != 1:
@@ -35,7 +35,7 @@ def find(lake: Lake, rejected_id: str) -> Rejected:
 
 
 def replay(
-    lake: Lake,
+    lake: Backend,
     rejected_ids: Collection[str] = (),
     mended: bytes | None = None,
     max_file_bytes: int = contract.DEFAULT_MAX_FILE_BYTES,

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from resources.backend import Backend
 from resources.errors import LimitExceeded, QueryError, StorageError
-from resources.lake import Lake
-from resources.lake.read import define_views
 from resources.session import connect, fence, only_select, sql
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ DEFAULT_MAX_ROWS = 10_000
 DEFAULT_SECONDS = 60.0
 
 
-def views(lake: Lake) -> duckdb.DuckDBPyConnection:
+def views(lake: Backend) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with the views `runs`, `issues`, `rejected` and `daily_summary`.
 
     The views show the lake as it is now. Close the connection when done.
@@ -36,7 +35,7 @@ def views(lake: Lake) -> duckdb.DuckDBPyConnection:
 
 
 def select(
-    lake: Lake, query: str, max_rows: int = DEFAULT_MAX_ROWS, seconds: float = DEFAULT_SECONDS
+    lake: Backend, query: str, max_rows: int = DEFAULT_MAX_ROWS, seconds: float = DEFAULT_SECONDS
 ) -> pa.Table:
     """The rows of one SELECT over the views, behind the fence, as an Arrow table.
 
@@ -68,11 +67,11 @@ def select(
     return table
 
 
-def _define(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[str]:
+def _define(connection: duckdb.DuckDBPyConnection, lake: Backend) -> list[str]:
     """Create the four views; the local files that they read."""
     from resources.lake.rejected import table
 
-    opened = define_views(connection, lake.files)
+    opened = lake.define_views(connection)
     waiting = table(lake.files)
     connection.register("rejected_now", waiting)
     connection.execute("CREATE TEMP TABLE rejected AS FROM rejected_now")

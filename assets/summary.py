@@ -14,8 +14,9 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from assets.days import DayVersion, Disagreement, disagreements_seen, versions, versions_seen
+from resources.backend import Backend
 from resources.errors import IssuelakeError
-from resources.lake import Lake, layout
+from resources.lake import layout
 from resources.session import sql
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Summary:
     """Bytes."""
 
 
-def summarise(lake: Lake, day: date) -> Summary:
+def summarise(lake: Backend, day: date) -> Summary:
     """Write the summary of `day` and remove the older ones; durable on return.
 
     A day without runs has none. Raises `CountsDisagree`, and nothing is written or removed;
@@ -76,7 +77,7 @@ def summarise(lake: Lake, day: date) -> Summary:
             return Summary(day, table, path, size)
 
 
-def outdated(lake: Lake) -> list[date]:
+def outdated(lake: Backend) -> list[date]:
     """The days whose summary is missing or of other rows than they have now, oldest first.
 
     Raises `StorageError`.
@@ -87,7 +88,7 @@ def outdated(lake: Lake) -> list[date]:
     return sorted(_days(wanted - there) | _days(there - wanted))
 
 
-def _publish(lake: Lake, path: str, table: pa.Table) -> int:
+def _publish(lake: Backend, path: str, table: pa.Table) -> int:
     """Write `table`; how many bytes it takes."""
     from resources.lake.parquet import encode
 

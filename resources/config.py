@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from resources.backend import Backend
 from resources.errors import ConfigError
 from resources.files import open_files, without_secrets
 from resources.lake import Lake
@@ -54,10 +55,10 @@ BACKENDS: dict[str, type[LocalFile] | type[Fsspec]] = {FSSPEC: Fsspec, LOCAL_FIL
 
 @dataclass(frozen=True)
 class Storage:
-    """A configured storage: the name of its backend and the lake on it."""
+    """A configured storage: the name of its backend, and what holds the runs and issues."""
 
     backend: str
-    lake: Lake
+    lake: Backend
 
 
 @dataclass(frozen=True)

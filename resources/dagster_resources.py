@@ -8,13 +8,14 @@ from typing import Any
 from dagster import ConfigurableResource
 from pydantic import Field
 
+from resources.backend import Backend
 from resources.config import open_storage
 from resources.errors import ConfigError
 from resources.files import open_files
 from resources.lake import Lake
 
 
-class LakeResource(ConfigurableResource[Lake]):
+class LakeResource(ConfigurableResource[Backend]):
     """A lake, the inbox that feeds it, and how many rejected runs are too many."""
 
     storage: str = Field(
@@ -38,7 +39,7 @@ class LakeResource(ConfigurableResource[Lake]):
         default=0.2, ge=0, le=1, description="Share of rejected runs in one ingest that is an error."
     )
 
-    def open(self) -> Lake:
+    def open(self) -> Backend:
         """The lake. Raises `ConfigError` and `UsageError` where it cannot be what it is said to be."""
         if not self.storage:
             return open_storage().lake

@@ -21,7 +21,7 @@ from assets import days
 from assets.definitions.calendar import with_partition
 from assets.definitions.shell import table as picture
 from assets.summary import CountsDisagree, Summary, summarise
-from resources.lake import Lake
+from resources.backend import Backend
 
 RUNS = AssetKey("runs")
 ISSUES = AssetKey("issues")
@@ -36,14 +36,14 @@ FEW_DAYS = 8
 _NAMED = 20
 
 
-def changed_days(lake: Lake, changed: Sequence[date]) -> Iterator[AssetMaterialization]:
+def changed_days(lake: Backend, changed: Sequence[date]) -> Iterator[AssetMaterialization]:
     """A materialisation of `runs` and of `issues` for each of `changed` that has a partition.
 
     This is what sets the summaries off. Many days at once are summarised right here, and their
     summaries reported, too: a run for each would take a thousand times as long.
     """
     known = with_partition(changed)
-    files = {table: days.stored(lake, known, table.to_user_string()) for table in (RUNS, ISSUES)}
+    files = {table: lake.stored(known, table.to_user_string()) for table in (RUNS, ISSUES)}
     versions = {version.day: version for version in days.versions(lake, known)}
     for day in known:
         version = versions.get(day) or days.DayVersion.empty(day)
@@ -59,7 +59,7 @@ def changed_days(lake: Lake, changed: Sequence[date]) -> Iterator[AssetMateriali
         yield from summarised
 
 
-def _summarised(lake: Lake, day: date) -> Iterator[AssetMaterialization]:
+def _summarised(lake: Backend, day: date) -> Iterator[AssetMaterialization]:
     started = time.monotonic()
     try:
         summary = summarise(lake, day)
@@ -105,19 +105,19 @@ def reported_version(instance: DagsterInstance, day: date) -> str | None:
     return (found.tags or {}).get(_DATA_VERSION) if found else None
 
 
-def counts_agree(lake: Lake, checked: Sequence[date]) -> AssetCheckResult:
+def counts_agree(lake: Backend, checked: Sequence[date]) -> AssetCheckResult:
     """Whether the four counts of every run of `checked` are those of its issues."""
     found = days.disagreements(lake, checked)
     return _result(ISSUES, COUNTS_AGREE, checked, [str(disagreement) for disagreement in found])
 
 
-def no_run_twice(lake: Lake, checked: Sequence[date]) -> AssetCheckResult:
+def no_run_twice(lake: Backend, checked: Sequence[date]) -> AssetCheckResult:
     """Whether the days of `checked` hold no run that counts on another day, too."""
     found = days.counted_twice(lake, checked)
     return _result(RUNS, NO_RUN_TWICE, checked, [str(day) for day in found])
 
 
-def evaluations(lake: Lake, checked: Sequence[date]) -> Iterator[AssetCheckEvaluation]:
+def evaluations(lake: Backend, checked: Sequence[date]) -> Iterator[AssetCheckEvaluation]:
     """Both checks over `checked`, for an op that is not itself their check."""
     for result, blocking in ((counts_agree(lake, checked), True), (no_run_twice(lake, checked), False)):
         assert result.asset_key is not None  # both say which asset they check

@@ -21,8 +21,8 @@ from assets.definitions import reports
 from assets.definitions.calendar import DAYS
 from assets.definitions.reports import COUNTS_AGREE, ISSUES, NO_RUN_TWICE, RUNS
 from assets.definitions.shell import RETRIES, no_retry_for_mistakes
+from resources.backend import Backend
 from resources.dagster_resources import LakeResource
-from resources.lake import Lake
 
 
 @multi_asset(
@@ -66,7 +66,7 @@ def compact_day(
     if not changed:
         context.log.info("The rows are those that were reported last, so nothing new is reported.")
     for table, rows in ((RUNS, version.runs), (ISSUES, version.issues)):
-        size = days.stored(opened, [day], table.to_user_string())[day][1]
+        size = opened.stored([day], table.to_user_string())[day][1]
         metadata = {
             "dagster/partition_row_count": rows,
             "bytes": size,
@@ -105,7 +105,7 @@ def no_run_twice(context: AssetCheckExecutionContext, lake: LakeResource) -> Ass
         return reports.no_run_twice(opened, _days(context, opened))
 
 
-def _days(context: AssetCheckExecutionContext, lake: Lake) -> list[date]:
+def _days(context: AssetCheckExecutionContext, lake: Backend) -> list[date]:
     if context.op_execution_context.has_partition_key:
         return [date.fromisoformat(context.op_execution_context.partition_key)]
     return lake.days()

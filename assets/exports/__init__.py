@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets import query as queries
-from assets.answers import Answer, answer
+from assets.answers import Answer, answer, reading
 from assets.exports.formats import Format, choose
 from assets.query import Query
 from resources.config import Storage
@@ -69,7 +69,7 @@ def export(
                 raise
             return count, lake_part(selection, storage) if manifest else None
 
-        count, lake = _reading(storage, work, compiled)
+        count, lake = reading(storage, work, compiled, (layout.ISSUES,))
         written = {"exported_count": count, "bytes": made.stat().st_size, "sha256": _sha256(made)}
         beside = folder / "manifest"
         if manifest:
@@ -102,16 +102,6 @@ def _refuse_too_many(selection: Any, chosen: Format) -> None:
                 f"{count:,} issues are too many for {chosen.name}, which takes {chosen.most_issues:,}: select"
                 " fewer, or use html or xlsx."
             )
-
-
-def _reading(storage: Storage, work: Any, compiled: queries.Compiled) -> Any:
-    import duckdb
-
-    try:
-        return storage.lake.reading(work, compiled.first, compiled.last, (layout.ISSUES,))
-    except (duckdb.ConversionException, duckdb.BinderException, duckdb.InvalidInputException) as error:
-        reason = str(error).splitlines()[0]
-        raise QueryError(f"where: cannot be evaluated: {reason}") from error
 
 
 def _sha256(path: Path) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from assets.answers import Answer, operation_result
 from pipelines.operations.storages import forget, opened
-from resources import health
 from resources.config import Configured
 from resources.errors import IssuelakeError
 from resources.health import Health
@@ -58,7 +57,7 @@ def status(backends: Sequence[Configured]) -> Answer:
 
 def _check(backend: Configured) -> Health:
     try:
-        checked = health.check(opened(backend).lake.files)
+        checked = opened(backend).lake.check()
     except IssuelakeError as error:  # its driver is missing, or nobody answers
         checked = Health(False, 0.0, str(error))
     if not checked.healthy:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from resources.backend import BOTH, Backend, Pushdown
 from resources.errors import StorageError
 from resources.files import Files
 from resources.lake import layout
@@ -16,18 +17,16 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from resources.contract import Rejection
     from resources.lake.compact import Compacted
     from resources.lake.index import Index
     from resources.lake.maintain import Maintained
     from resources.lake.marks import Audit, Deletion
-    from resources.lake.rejected import Rejected
     from resources.lake.write import Appended, Plan
 
 T = TypeVar("T")
 
 
-class Lake:
+class Lake(Backend):
     """The one door to a lake. What each verb needs is imported when it is first used, so that
     reading does not load what only writing needs."""
 
@@ -65,12 +64,19 @@ class Lake:
         work: Callable[[duckdb.DuckDBPyConnection], T],
         first: date | None = None,
         last: date | None = None,
-        tables: Sequence[str] = (layout.RUNS, layout.ISSUES),
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,  # noqa: ARG002  (DuckDB looks into Parquet by itself)
     ) -> T:
         """What `work` answers, given a connection with the views `tables` of the days."""
         from resources.lake.read import reading
 
         return reading(self.files, work, first, last, tables)
+
+    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        """Create the views `runs` and `issues` of everything; the local files that they read."""
+        from resources.lake.read import define_views
+
+        return define_views(connection, self.files)
 
     def days(self) -> list[date]:
         """The days that have files, oldest first."""
@@ -111,23 +117,13 @@ class Lake:
 
         return maintain(self.files, self._index, DEFAULT_GRACE if grace is None else grace, on_day=on_day)
 
-    def reject(self, rejections: Sequence[Rejection]) -> None:
-        """Keep refused deliveries byte for byte."""
-        from resources.lake.rejected import keep
-
-        keep(self.files, rejections)
-
-    def rejected(self) -> list[Rejected]:
-        """What was refused and not taken in since, oldest first."""
-        from resources.lake.rejected import waiting
-
-        return waiting(self.files)
-
-    def take_rejected(self, rejected_ids: Iterable[str]) -> None:
-        """Strike deliveries off that have been stored after all."""
-        from resources.lake.rejected import take
-
-        take(self.files, rejected_ids)
+    def stored(self, days: Sequence[date], table: str) -> dict[date, tuple[int, int]]:
+        """How many files of `table`, and how many bytes, each of `days` has."""
+        totals = dict.fromkeys(days, (0, 0))
+        for file in layout.data_files(self.files, days, table):
+            count, size = totals[file.day]
+            totals[file.day] = count + 1, size + file.size
+        return totals
 
     @cached_property
     def _index(self) -> Index:

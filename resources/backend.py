@@ -1,0 +1,133 @@
+"""What every storage of runs and issues can do, whatever holds them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from resources.files import Files
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from resources.contract import Rejection
+    from resources.health import Health
+    from resources.lake.compact import Compacted
+    from resources.lake.maintain import Maintained
+    from resources.lake.marks import Audit, Deletion
+    from resources.lake.rejected import Rejected
+    from resources.lake.write import Appended
+
+T = TypeVar("T")
+
+RUNS = "runs"
+ISSUES = "issues"
+BOTH = (RUNS, ISSUES)
+
+
+@dataclass(frozen=True, slots=True)
+class Pushdown:
+    """What all rows have in common that a reader will look at; None where nothing is known.
+
+    A backend may leave other rows out of its relations, and need not: the reader's SQL has the same
+    conditions again. The first four hold for both relations, the others for issues alone.
+    """
+
+    plugin: str | None = None
+    run_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    severities: tuple[str, ...] | None = None
+    categories: tuple[str, ...] | None = None
+    fingerprint: str | None = None
+
+
+class Backend(ABC):
+    """A storage of runs and issues.
+
+    `files` takes what is neither: rejected deliveries, summaries, the probe of a health check.
+    """
+
+    files: Files
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where it is, without secrets."""
+
+    @abstractmethod
+    def append(self, runs: pa.Table, issues: pa.Table) -> Appended:
+        """Store runs and issues as `assets.kernel.Chunk` describes them; durable on return."""
+
+    @abstractmethod
+    def reading(
+        self,
+        work: Callable[[duckdb.DuckDBPyConnection], T],
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> T:
+        """What `work` answers, given a DuckDB connection with the relations `tables` of the days from
+        `first` to `last`. `work` may be called again. Raises `StorageError`."""
+
+    @abstractmethod
+    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        """Create the views `runs` and `issues` of everything; the local files that they read."""
+
+    @abstractmethod
+    def days(self) -> list[date]:
+        """The days that have runs, oldest first; days whose runs have gone may be among them."""
+
+    @abstractmethod
+    def delete(self, run_ids: Iterable[str], audit: Audit | None = None) -> str:
+        """Hide the runs from every reader at once.
+
+        `audit` is kept for good; its id, or nothing where there is no run.
+        """
+
+    @abstractmethod
+    def deletions(self) -> list[Deletion]:
+        """What was deleted when, by whom, and how much, oldest first."""
+
+    @abstractmethod
+    def compact_day(self, day: date, grace: timedelta | None = None) -> Compacted:
+        """Bring a day into the form that reads best."""
+
+    @abstractmethod
+    def maintain(
+        self, grace: timedelta | None = None, on_day: Callable[[Compacted], None] | None = None
+    ) -> Maintained:
+        """Compact every day and mend what was left behind."""
+
+    @abstractmethod
+    def stored(self, days: Sequence[date], table: str) -> dict[date, tuple[int, int]]:
+        """How many files of `table` (0 where there are none), and how many bytes, each of `days` has."""
+
+    def check(self) -> Health:
+        """A real round trip."""
+        from resources.health import check
+
+        return check(self.files)
+
+    def reject(self, rejections: Sequence[Rejection]) -> None:
+        """Keep refused deliveries byte for byte."""
+        from resources.lake.rejected import keep
+
+        keep(self.files, rejections)
+
+    def rejected(self) -> list[Rejected]:
+        """What was refused and not taken in since, oldest first."""
+        from resources.lake.rejected import waiting
+
+        return waiting(self.files)
+
+    def take_rejected(self, rejected_ids: Iterable[str]) -> None:
+        """Strike deliveries off that have been stored after all."""
+        from resources.lake.rejected import take
+
+        take(self.files, rejected_ids)
