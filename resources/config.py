@@ -22,35 +22,16 @@ from typing import Any
 import msgspec
 
 from resources.backend import Backend
+from resources.backends import BACKENDS, settings_of
+from resources.backends.settings import Settings
 from resources.errors import ConfigError
-from resources.files import open_files, without_secrets
-from resources.lake import Lake
 
 AUTO = "auto"
 LOCAL_FILE = "local_file"
 FSSPEC = "fsspec"
 ENVIRONMENT_VARIABLE = "ISSUELAKE_CONFIG"
-DEFAULT_FOLDER = "lake"
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-
-
-class LocalFile(msgspec.Struct, forbid_unknown_fields=True):
-    """A lake in a local folder."""
-
-    storage_path: str = DEFAULT_FOLDER
-    priority: int = 99
-
-
-class Fsspec(msgspec.Struct, forbid_unknown_fields=True):
-    """A lake at the URL of any fsspec storage."""
-
-    url: str
-    storage_options: dict[str, Any] = {}
-    priority: int = 4
-
-
-BACKENDS: dict[str, type[LocalFile] | type[Fsspec]] = {FSSPEC: Fsspec, LOCAL_FILE: LocalFile}
 
 
 @dataclass(frozen=True)
@@ -66,23 +47,12 @@ class Configured:
     """A backend as a document configures it; `active` is the one that is used."""
 
     name: str
-    settings: LocalFile | Fsspec
+    settings: Settings
     active: bool
 
-    @property
-    def url(self) -> str:
-        """Where it is, without secrets."""
-        return without_secrets(
-            self.settings.url
-            if isinstance(self.settings, Fsspec)
-            else os.path.abspath(self.settings.storage_path)
-        )
-
     def open(self) -> Storage:
-        """The storage itself. Raises `UsageError` or `StorageError`."""
-        if isinstance(self.settings, Fsspec):
-            return Storage(self.name, Lake(open_files(self.settings.url, self.settings.storage_options)))
-        return Storage(self.name, Lake(open_files(self.settings.storage_path)))
+        """The storage itself. Raises `ConfigError`, `UsageError` or `StorageError`."""
+        return Storage(self.name, self.settings.open())
 
 
 def open_storage(storage: str | None = None, config: str | Path | None = None) -> Storage:
@@ -137,20 +107,15 @@ def active(backends: list[Configured]) -> Configured:
     return next(backend for backend in backends if backend.active)
 
 
-def _settings(name: str, keys: Any) -> LocalFile | Fsspec:
+def _settings(name: str, keys: Any) -> Settings:
     where = f"storage_config.{name}"
     expanded = _expanded(keys if keys is not None else {}, where)
+    kind = settings_of(name)
     try:
-        settings = msgspec.convert(expanded, BACKENDS[name])
+        return msgspec.convert(expanded, kind)
     except msgspec.ValidationError as error:
-        known = ", ".join(BACKENDS[name].__struct_fields__)
+        known = ", ".join(kind.__struct_fields__)
         raise ConfigError(f"{where}: {error}; its keys are {known}.") from None
-    if isinstance(settings, LocalFile) and settings.storage_path.endswith(".json"):
-        raise ConfigError(
-            f"{where}.storage_path names a file; give the folder of a lake, and take an old history in"
-            " by splitting it into run files."
-        )
-    return settings
 
 
 def _expanded(value: Any, where: str) -> Any:

@@ -21,7 +21,7 @@ from pipelines.operations.dispatch import run
 from pipelines.operations.document import OPERATIONS
 from pipelines.operations.plain_yaml import from_yaml
 from pipelines.operations.schemas import input_schema, output_schema
-from resources.config import BACKENDS
+from resources.backends import BACKENDS
 from tests import servers
 
 ROOT = Path(__file__).parent.parent

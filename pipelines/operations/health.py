@@ -70,7 +70,7 @@ def _backend(backend: Configured, checked: Health) -> dict[str, Any]:
         "name": backend.name,
         "active": backend.active,
         "priority": backend.settings.priority,
-        "url": backend.url,
+        "url": backend.settings.place(),
         "healthy": checked.healthy,
         "latency_ms": checked.latency_ms,
         "last_error": checked.error,

@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from assets.exports.formats import FORMATS
 from assets.query import MAX_LIMIT, Query
 from pipelines.operations.document import Document
-from resources.config import AUTO, BACKENDS
+from resources.backends import BACKENDS, settings_of
+from resources.config import AUTO
 from resources.schema import ISSUES, SEVERITIES, Column, json_schema
 
 Schema = dict[str, Any]
@@ -191,7 +192,7 @@ ISSUES_DATA: dict[str, Any] = {
 
 def input_schema() -> Schema:
     """What `process` and `issuelake run` take."""
-    (document, query, *backends), definitions = _components([Document, Query, *BACKENDS.values()])
+    (document, query, *backends), definitions = _components([Document, Query, *map(settings_of, BACKENDS)])
     properties = definitions["Document"]["properties"]
     run = {k: v for k, v in json_schema().items() if k != "$schema"}
     definitions["Run"] = run
