@@ -9,6 +9,7 @@ their files; what is stored, and in which order, is decided here for both.
 from __future__ import annotations
 
 import gc
+import math
 import os
 import time
 from collections import deque
@@ -87,7 +88,7 @@ def ingest(
         if isinstance(lake, Lake) and _worth_a_worker(files):
             with Worker(max_file_bytes) as worker:
                 reader = Reader(max_file_bytes)
-                for window in _windows(portions):
+                for window in _windows(portions, sum(file.size for file in files)):
                     _read_from_both_ends(reader, worker, window, storing.seen)
                     storing.store(reader, worker)
         else:
@@ -120,14 +121,15 @@ def _worth_a_worker(files: Sequence[RunFile]) -> bool:
 _Window = deque[tuple[int, list[RunFile]]]
 
 
-def _windows(portions: Iterable[list[RunFile]]) -> Iterator[_Window]:
-    """The portions, numbered, as many together as are stored together."""
+def _windows(portions: Iterable[list[RunFile]], total: int) -> Iterator[_Window]:
+    """The portions of `total` bytes, numbered, in as few windows of about one size as can be."""
+    full = total / math.ceil(total / WINDOW_BYTES)
     window: _Window = deque()
     size = 0
     for place, portion in enumerate(portions):
         window.append((place, portion))
         size += sum(file.size for file in portion)
-        if size >= WINDOW_BYTES:
+        if size >= full:
             yield window
             window, size = deque(), 0
     if window:

@@ -29,17 +29,20 @@ _expected = contract.BARE
 expected makes no difference to what is read, only to how fast."""
 
 
-@dataclass(slots=True)
 class _Looked:
-    """A delivery at the first look: decoded but for its issues, or not at all."""
+    """A delivery at the first look: decoded but for its issues, or not at all (then `run` is None).
 
-    delivery: Delivery
-    run: UnreadRun | None = None
-    numbers: dict[bytes, int] = field(default_factory=dict)
-    raws: list[bytes] = field(default_factory=list)
-    issues: list[int] = field(default_factory=list)
-    """The numbers of `raws`, once each has one."""
-    identified: bool = False
+    `issues` are the numbers of its `raws`, once each has one.
+    """
+
+    __slots__ = ("delivery", "identified", "issues", "numbers", "raws", "run")
+
+    def __init__(self, delivery: Delivery, run: UnreadRun | None, numbers: dict[bytes, int]) -> None:
+        self.delivery = delivery
+        self.run = run
+        self.numbers = numbers
+        self.raws = [] if run is None else list(map(bytes, run.issues_list or ()))
+        self.identify()
 
     def identify(self) -> bool:
         """Look the issues up; whether each is known."""
@@ -150,17 +153,15 @@ class Builder:
         looked_at = []
         unread: dict[str, dict[bytes, None]] = {}
         for delivery in deliveries:
-            looked = _Looked(delivery)
-            looked_at.append(looked)
             try:
                 run = _expected.decode(delivery.raw)
             except contract.NOT_DECODED:
+                looked_at.append(_Looked(delivery, None, {}))
                 continue
             plugin = _plugin(run, delivery)
-            looked.run = run
-            looked.numbers = self._distinct.numbers(plugin)
-            looked.raws = list(map(bytes, run.issues_list or ()))
-            if not looked.identify():
+            looked = _Looked(delivery, run, self._distinct.numbers(plugin))
+            looked_at.append(looked)
+            if not looked.identified:
                 unread.setdefault(plugin, {}).update(dict.fromkeys(looked.unidentified()))
         if unread:
             self._distinct.read(unread, _expected)
@@ -178,7 +179,7 @@ class Builder:
         colons = fields.count(b":") + listed
         if (head := _head(raw, looked.raws)) is None:
             head = raw
-            colons += sum(map(self._distinct.colons.__getitem__, issues))
+            colons += sum(issue.count(b":") for issue in looked.raws)
         # Every colon is a key's or stands in a text: a key that was dropped, because it occurs
         # twice, leaves the document with more of them than there are fields.
         if contract.may_hide_colons(head) or colons != head.count(b":"):

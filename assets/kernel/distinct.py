@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
-from itertools import repeat
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -34,13 +34,12 @@ _SEVERITY_CODES = {name: code for code, name in enumerate(SEVERITIES)}
 class DistinctIssues:
     """Issues by number, each with the plugin that it is of.
 
-    `severities` (a place in `SEVERITIES`), `colons` (in the bytes as delivered), `hashes` (SHA-256
-    over the content) and `identities` have an entry for each.
+    `severities` (a place in `SEVERITIES`), `hashes` (SHA-256 over the content) and `identities` have
+    an entry for each.
     """
 
     def __init__(self) -> None:
         self.severities = bytearray()
-        self.colons = array("q")
         self.hashes: list[bytes] = []
         self.identities: list[int] = []
         self.size = 0
@@ -53,27 +52,24 @@ class DistinctIssues:
         """The numbers of the plugin's issues, by the bytes that they were delivered in."""
         return self._numbers.setdefault(plugin, {})
 
-    def read(self, unread: dict[str, dict[bytes, None]], shape: Shape) -> None:
+    def read(self, unread: Mapping[str, Collection[bytes]], shape: Shape) -> None:
         """Give those of the `unread` bytes (by plugin) a number that are an issue beyond doubt."""
         plugins = [plugin for plugin, raws in unread.items() for _ in raws]
-        raws = [raw for raws in unread.values() for raw in raws]
+        raws = list(chain.from_iterable(unread.values()))
         found = shape.decode_issues(raws)
         issues = [issue for issue in found if issue is not None]
         if len(issues) != len(found):
             plugins = [plugin for plugin, issue in zip(plugins, found, strict=True) if issue is not None]
             raws = [raw for raw, issue in zip(raws, found, strict=True) if issue is not None]
-        first = len(self.hashes)
-        lines = _lines(issues)
         extras = [shape.issue_extra(issue) for issue in issues] if shape.issue_keys else None
+        lines = _lines(issues)
+        first = len(self.hashes)
         self._add(plugins, issues, extras, lines)
-        self.size += sum(map(len, raws))
+        sure = _all_sure(raws, lines)
         for number, (plugin, raw, line) in enumerate(zip(plugins, raws, lines, strict=True), first):
-            colons = raw.count(b":")
-            self.colons.append(colons)
-            # More colons than the issue has: a key occurred twice, and was dropped.
-            sure = colons == line.count(b":") and not contract.may_hide_colons(raw)
-            if sure and not _may_be_deep(raw):
+            if sure or _sure(raw, line):
                 self._numbers[plugin][raw] = number
+        self.size += sum(map(len, raws))
 
     def add(self, plugin: str, issues: Sequence[Issue], extras: dict[int, dict[str, Any]] | None) -> range:
         """The numbers of issues that were read elsewhere; `extras` by their place."""
@@ -81,7 +77,6 @@ class DistinctIssues:
         rows = [(extras or {}).get(place) for place in range(len(issues))]
         whole = [msgspec.to_builtins(i) | (extra or {}) for i, extra in zip(issues, rows, strict=True)]
         self._add([plugin] * len(issues), issues, rows, _lines(whole))
-        self.colons.extend(repeat(0, len(issues)))
         return range(first, len(self.hashes))
 
     def fingerprints(self, issues: array[int], bounds: Sequence[int]) -> pa.DictionaryArray:
@@ -137,6 +132,24 @@ def _lines(issues: Sequence[Any]) -> list[bytes]:
     """Each issue as JSON in its one canonical form."""
     # JSON has no raw line breaks in its strings.
     return _encode_lines(issues).split(b"\n")[:-1]
+
+
+def _all_sure(raws: Sequence[bytes], lines: Sequence[bytes]) -> bool:
+    """Whether a look at all together says what `_sure` would say of each."""
+    delivered, read = b"".join(raws), b"".join(lines)
+    if contract.may_hide_colons(delivered) or delivered.count(b":") != read.count(b":"):
+        return False
+    return not any(map(_may_be_deep, raws))
+
+
+def _sure(raw: bytes, line: bytes) -> bool:
+    """Whether no key of the issue in `raw` was lost in `line`, and nothing in it is nested too deeply.
+
+    Every colon is a key's or stands in a text. A key that was dropped, because it occurs twice,
+    leaves the bytes with more of them than the issue has.
+    """
+    same = raw.count(b":") == line.count(b":")
+    return same and not contract.may_hide_colons(raw) and not _may_be_deep(raw)
 
 
 def _may_be_deep(raw: bytes) -> bool:
