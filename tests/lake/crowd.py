@@ -1,6 +1,6 @@
 """Run as a program: one of the many at work in `test_chaos`.
 
-`crowd writer-N FOLDER`, `crowd compactor FOLDER` or `crowd reader FOLDER`, until FOLDER/stop is there.
+`crowd writer-N FOLDER`, `crowd compactor FOLDER` or `crowd reader-N FOLDER`, until FOLDER/stop is there.
 """
 
 from __future__ import annotations
@@ -70,8 +70,9 @@ def compact(folder: Path) -> None:
         time.sleep(0.2)
 
 
-def keep_reading(folder: Path) -> None:
+def keep_reading(name: str, folder: Path) -> None:
     """Read in full and by the day; a run that has been seen never goes, nor goes back."""
+    log = folder / f"{name}.log"
     lake = Lake(LocalFiles(folder / "lake"))
     before: dict[str, int] = {}
     while not (folder / STOP).exists():
@@ -79,16 +80,16 @@ def keep_reading(folder: Path) -> None:
         for run_id, version in before.items():
             assert seen.get(run_id, -1) >= version, f"{run_id} was there in version {version}"
         before = seen
+        say(log, {"runs": len(seen)})
         for day in DAYS:
-            read(lake, day, day)
-        say(folder / "reader.log", {"runs": len(seen)})
+            say(log, {"day": day.isoformat(), "runs": len(read(lake, day, day))})
 
 
 def main(role: str, folder: Path) -> None:
     if role == "compactor":
         compact(folder)
-    elif role == "reader":
-        keep_reading(folder)
+    elif role.startswith("reader"):
+        keep_reading(role, folder)
     else:
         write(role, folder)
 
