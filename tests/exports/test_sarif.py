@@ -18,8 +18,10 @@ import pytest
 
 from assets.exports import export
 from assets.exports.writers.sarif import LEVELS, SCHEMA
+from assets.ingest import ingest
 from assets.query import Query
-from resources.config import Storage
+from assets.sources import find
+from resources.config import Storage, open_storage
 from tests.exports.conftest import filled, run_documents
 
 
@@ -138,3 +140,18 @@ def test_a_limit_chooses_by_the_asked_order(storage: Storage, tmp_path: Path) ->
     export(storage, Query(sort="severity"), None, str(path), limit=6)
     runs = json.loads(path.read_bytes())["runs"]
     assert [r["properties"]["severity"] for run in runs for r in run["results"]] == ["critical"] * 6
+
+
+def test_what_was_exported_can_be_taken_in_again(storage: Storage, tmp_path: Path) -> None:
+    """Plugin, moment, severity and category come back; what had no category has one then."""
+    path = tmp_path / "x.sarif"
+    export(storage, Query(), None, str(path))
+    lake = open_storage(str(tmp_path / "lake")).lake
+    done = ingest(lake, find([str(path)]))
+    assert done.runs_rejected == 0
+    question = (
+        "SELECT target_plugin, timestamp, severity, coalesce(category, 'issue'), count(*)"
+        " FROM issues GROUP BY ALL ORDER BY ALL"
+    )
+    before, after = (which.reading(lambda c: c.sql(question).fetchall()) for which in (storage.lake, lake))
+    assert after == before

@@ -44,6 +44,7 @@ _REGION = {
 """Keys of `details` that say where, and what they are called here."""
 
 _NO_RULE = "issue"
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://(?:[A-Za-z0-9._~/:@!$&'()*+,;=?#-]|%[0-9A-Fa-f]{2})+")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -74,12 +75,19 @@ def _write_run(file: BinaryIO, issues: Iterator[dict[str, Any]]) -> int:
     plugin = properties["target_plugin"]
     described = {
         "tool": {"driver": {"name": plugin, "rules": listed}},
-        "automationDetails": {"id": f"{plugin}/{properties['validation_run_id']}"},
+        "automationDetails": _automation(plugin, properties["validation_run_id"]),
+        "invocations": [{"executionSuccessful": True, "endTimeUtc": properties["timestamp"]}],
         "columnKind": "unicodeCodePoints",
         "properties": properties,
     }
     file.write(b"\n]," + msgspec.json.encode(described)[1:])
     return count
+
+
+def _automation(plugin: str, run_id: str) -> dict[str, str]:
+    """What names the run; SARIF takes an id of its own only where it is a UUID."""
+    named = {"id": f"{plugin}/{run_id}"}
+    return named | {"guid": run_id} if _GUID.fullmatch(run_id) else named
 
 
 def _result(issue: dict[str, Any], rules: dict[str, dict[str, Any]]) -> dict[str, Any]:

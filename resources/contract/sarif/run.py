@@ -55,12 +55,12 @@ def _issues(run: Run, results: list[Any]) -> Iterator[bytes]:
 def series(run: Run, plugin: str | None) -> str:
     """What tells the runs that continue each other from all others: what was validated, how, by what.
 
-    Joined of what the run states: its repository (or `plugin`), the category in its automation
-    id, the tool. Runs of one plugin are compared with each other, so two tools on one
+    Joined of what the run states, each once: its repository (or `plugin`), the category in its
+    automation id, the tool. Runs of one plugin are compared with each other, so two tools on one
     repository must not share a name: what one finds would seem fixed when the other has run.
     """
     parts = [_repository(run) or plugin or "", _category(run.automation_details), run.tool.driver.name]
-    return "/".join(filter(None, parts))
+    return "/".join(dict.fromkeys(filter(None, parts)))
 
 
 def _repository(run: Run) -> str:
