@@ -48,6 +48,9 @@ class Reader:
 
     def read(self, place: int, files: Sequence[Delivery]) -> Amount:
         """Read `files`, whole as they came."""
+        if self.issues is not None:  # a new window begins
+            self.issues = None
+            pa.default_memory_pool().release_unused()
         runs: list[Delivery] = []
         refused: list[Rejection] = []
         for file in files:

@@ -80,7 +80,7 @@ _RUN_COLUMNS = {
 }
 
 
-REMEMBERED_BYTES = 32 * 1024 * 1024
+REMEMBERED_BYTES = 16 * 1024 * 1024
 """Of distinct issues, as delivered, up to which they are remembered from one chunk to the next; in
 memory they take three times as much."""
 
