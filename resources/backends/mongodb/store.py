@@ -137,13 +137,14 @@ class MongoStore(Backend):
         return Maintained(compacted, 0)
 
     def stored(self, days: Sequence[date], table: str) -> dict[date, tuple[int, int]]:
-        """The bytes are those of the documents with the issues in them, said of `runs` only."""
+        """The bytes are those of the documents, the issues in them apart, without parts."""
         totals = dict.fromkeys(days, (0, 0))
-        if table != RUNS:
-            return totals
+        size: Any = {"$bsonSize": {"issues": "$issues"}}
+        if table == RUNS:
+            size = {"$subtract": [{"$bsonSize": "$$ROOT"}, size]}
         pipeline: list[dict[str, Any]] = [
             {"$match": {"run_date": {"$in": [day.isoformat() for day in days]}}},
-            {"$group": {"_id": "$run_date", "bytes": {"$sum": {"$bsonSize": "$$ROOT"}}}},
+            {"$group": {"_id": "$run_date", "bytes": {"$sum": size}}},
         ]
         with self._connection.doing("measure the runs in"):
             for found in self._connection.reading.runs.aggregate(pipeline):
