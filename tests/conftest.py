@@ -9,7 +9,7 @@ import pytest
 
 from tests import servers
 
-pytest.register_assert_rewrite("tests.lake.contract", "tests.lake.state")
+pytest.register_assert_rewrite("tests.backends.contract", "tests.lake.contract", "tests.lake.state")
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +25,17 @@ def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.St
     folder: Path = tmp_path_factory.mktemp("sftp")
     with servers.sftp(folder) as storage:
         yield storage
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Mongo]:
+    """A MongoDB replica set of one."""
+    with servers.mongo(tmp_path_factory.mktemp("mongo"), "--replSet", "rs0") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Mongo]:
+    """A MongoDB server outside of any replica set."""
+    with servers.mongo(tmp_path_factory.mktemp("mongo-alone")) as server:
+        yield server

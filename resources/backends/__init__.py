@@ -9,6 +9,8 @@ from resources.backends.settings import Settings
 BACKENDS = {
     "local_file": "resources.backends.lakes:LocalFile",
     "fsspec": "resources.backends.lakes:Fsspec",
+    "database_factory": "resources.backends.database_factory:DatabaseFactory",
+    "mongodb": "resources.backends.mongodb:MongoDb",
 }
 """Where the settings of each are."""
 

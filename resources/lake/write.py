@@ -72,7 +72,7 @@ def plan(files: Files, index: Index, parts: Sequence[pa.Table]) -> Plan:
     run_ids = runs["validation_run_id"].to_pylist()
     listing, known = layout.relisting(lambda: _look_up(files, index, run_ids))
     deletions = read_deletions(files, run_ids)
-    verdicts, result = _judge(runs, known, deletions)
+    verdicts, result = judge(runs, known, deletions)
     batches = []
     first = 0
     for part in parts:
@@ -108,7 +108,7 @@ def _look_up(
     return listing, index.copies(run_ids, listing)
 
 
-def _judge(
+def judge(
     runs: pa.Table, known: dict[str, list[Copy]], deletions: dict[str, datetime]
 ) -> tuple[dict[int, _Verdict], Appended]:
     """Which rows of `runs` are to be stored, and how; the others are duplicates."""
