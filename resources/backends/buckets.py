@@ -33,7 +33,9 @@ class BucketSettings(Settings, kw_only=True):
 
     def __post_init__(self) -> None:
         if _MEANS_SOMETHING.search(self.prefix) or {".", ".."} & set(self.prefix.split("/")):
-            raise ValueError("prefix must be a plain path: no control characters, . or .., nor any of ?#*[]{}\\%")
+            raise ValueError(
+                "prefix must be a plain path: no control characters, . or .., nor any of ?#*[]{}\\%"
+            )
         parts = urlsplit(self.endpoint_url)
         if self.endpoint_url and (parts.scheme not in ("http", "https") or not parts.hostname):
             raise ValueError("endpoint_url must be http://HOST or https://HOST")

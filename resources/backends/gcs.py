@@ -27,7 +27,9 @@ class Gcs(BucketSettings, kw_only=True):
         return below("gs", self.bucket_name, self.prefix)
 
     def storage_options(self) -> dict[str, Any]:
-        token = os.path.expanduser(self.credentials_path) or ("anon" if self.endpoint_url else "google_default")
+        token = os.path.expanduser(self.credentials_path) or (
+            "anon" if self.endpoint_url else "google_default"
+        )
         options: dict[str, Any] = {"project": self.project_id, "token": token}
         return options | ({"endpoint_url": self.endpoint_url.rstrip("/")} if self.endpoint_url else {})
 
