@@ -259,7 +259,11 @@ class FsspecFiles:
         except Exception as error:  # fsspec storages raise what their drivers raise
             raise self._failed("list", path, error) from self._cause(error)
         self._need_bucket(found)
-        return [self._entry(e) for e in found.values() if not e["name"].endswith(TEMPORARY_SUFFIX)]
+        # Some stores keep an object for a folder, and list that of `path` itself.
+        below = (self._entry(e) for e in found.values() if e["type"] == "file")
+        return [
+            e for e in below if e.path.startswith(f"{path}/") and not e.path.endswith(("/", TEMPORARY_SUFFIX))
+        ]
 
     def list_many(self, paths: Sequence[str]) -> list[Entry]:
         found = [e for entries in self._in_parallel(self._ls, paths) for e in entries]
@@ -284,7 +288,8 @@ class FsspecFiles:
             elif renew or not self.fs.exists(self._full(path)):
                 self._write_and_rename(self._full(path), data)
         except Exception as error:
-            if "NotFound" in type(error).__name__:  # each driver has its own
+            if "NotFound" in type(error).__name__ or isinstance(error, PermissionError):
+                # Each driver has its own "not found", and not every store tells whom it does not let in.
                 self._bucket_found = not self._with_bucket
                 self._need_bucket(())
             raise self._failed("write", path, error) from self._cause(error)

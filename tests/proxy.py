@@ -29,7 +29,7 @@ class Proxy:
     black_hole: bool = False
     """What comes in disappears; nothing comes back, and nothing ends."""
     cut_after: int | None = None
-    """So many bytes of the answers of a connection pass, then it ends."""
+    """So many bytes of the next answer of a connection pass, then it ends."""
     connections: int = 0
     """How many there have been."""
     requests: bytearray = field(default_factory=bytearray)
@@ -50,14 +50,23 @@ def proxy(target_port: int) -> Iterator[Proxy]:
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         control.connections += 1
-        with contextlib.suppress(OSError, asyncio.CancelledError):
+        ends = [writer]
+        try:
             far_reader, far_writer = await asyncio.open_connection(HOST, target_port)
+            ends.append(far_writer)
             ways = (
                 _pass_on(reader, far_writer, writer, control, asked=True),
                 _pass_on(far_reader, writer, far_writer, control, asked=False),
             )
-            await asyncio.gather(*ways)
-        writer.close()
+            await asyncio.gather(*ways, return_exceptions=True)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            for end in ends:
+                end.close()
+            for end in ends:
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
 
     async def start() -> asyncio.Server:
         return await asyncio.start_server(connected, HOST, 0, backlog=256)
@@ -87,7 +96,6 @@ async def _pass_on(
     control: Proxy,
     asked: bool,
 ) -> None:
-    left = None if asked else control.cut_after
     try:
         while piece := await reader.read(_PIECE):
             if asked:
@@ -100,12 +108,10 @@ async def _pass_on(
                 return
             if control.black_hole:
                 continue
-            if left is not None:
-                piece = piece[:left]
-                left -= len(piece)
-            writer.write(piece)
+            cut = None if asked else control.cut_after
+            writer.write(piece[:cut])
             await writer.drain()
-            if left == 0:
+            if cut is not None:
                 other.close()
                 return
     finally:

@@ -10,6 +10,7 @@ import getpass
 import importlib.util
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -106,6 +107,7 @@ class Server:
     port: int
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
+    ends_by: signal.Signals = signal.SIGKILL
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -121,7 +123,7 @@ class Server:
 
     def kill(self) -> None:
         assert self.process is not None
-        self.process.kill()
+        self.process.send_signal(self.ends_by)
         self.process.wait(10)
 
 
@@ -177,7 +179,7 @@ def azurite(folder: Path) -> Server:
         *(str(program), "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--location", str(folder)),
         *("--blobHost", "127.0.0.1", "--blobPort", str(port)),
     ]
-    return Server(command, port, folder / "log")
+    return Server(command, port, folder / "log", ends_by=signal.SIGTERM)  # SIGKILL: loses what it has stored
 
 
 def fake_gcs(folder: Path) -> Server:

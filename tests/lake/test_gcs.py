@@ -110,7 +110,7 @@ class TestGcs(BucketContract):
         append(lake, [document("a")])
         check(lake, {"a": stored("a")})
         assert len(TokenServer.asked) == 1
-        assert f"Authorization: Bearer {TOKEN}".encode() in bad.requests
+        assert f"authorization: bearer {TOKEN}".encode() in bad.requests.lower()
         assert f'"name":"{prefix}/runs/'.encode() in bad.requests.replace(b'": "', b'":"')
         assert lake.files.fs.buckets is not None  # type: ignore[attr-defined]
         assert b"project=a-project" in bad.requests
