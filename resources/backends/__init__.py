@@ -8,6 +8,10 @@ from resources.backends.settings import Settings
 
 BACKENDS = {
     "local_file": "resources.backends.lakes:LocalFile",
+    "aws_s3": "resources.backends.s3:AwsS3",
+    "azure_blob": "resources.backends.azure:AzureBlob",
+    "gcs": "resources.backends.gcs:Gcs",
+    "nfs": "resources.backends.nfs:Nfs",
     "fsspec": "resources.backends.lakes:Fsspec",
     "database_factory": "resources.backends.database_factory:DatabaseFactory",
     "mongodb": "resources.backends.mongodb:MongoDb",

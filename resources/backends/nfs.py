@@ -1,0 +1,41 @@
+"""A lake in a folder of a mounted file server."""
+
+from __future__ import annotations
+
+import os
+
+from resources.backends.settings import Settings
+from resources.errors import StorageError
+from resources.files import LocalFiles
+from resources.lake import Lake
+
+
+class Nfs(Settings, kw_only=True):
+    """The folder `storage_path` of what is mounted at `mount_path`."""
+
+    mount_path: str
+    storage_path: str = "lake"
+    backup_enabled: bool = True
+    priority: int = 4
+
+    def __post_init__(self) -> None:
+        if not os.path.isabs(self.mount_path) or "\0" in self.mount_path + self.storage_path:
+            raise ValueError("mount_path must be an absolute path")
+        if not is_below(self.place(), self.mount_path):
+            raise ValueError("storage_path leads out of mount_path")
+
+    def place(self) -> str:
+        return os.path.normpath(os.path.join(self.mount_path, self.storage_path))
+
+    def open(self) -> Lake:
+        if not os.path.ismount(self.mount_path):
+            # Runs stored below an empty mount point would be hidden once the server is back.
+            raise StorageError(
+                f"Nothing is mounted at {self.mount_path} (nfs.mount_path): mount it, or use local_file for"
+                " a plain folder."
+            )
+        return Lake(LocalFiles(self.place()))
+
+
+def is_below(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, os.path.normpath(folder)]) == os.path.normpath(folder)
