@@ -322,29 +322,3 @@ def _initiate(server: Mongo) -> None:
         client.admin.command("replSetInitiate", {"_id": server.arguments[1], "members": members})
         while not client.admin.command("hello")["isWritablePrimary"]:
             time.sleep(0.02)
-
-
-def missing(package: str) -> NoReturn:
-    """Fail in CI, skip elsewhere."""
-    message = f"needs {package}"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _await_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"no server on port {port}: {log.read_text()}") from None
-            time.sleep(0.02)
