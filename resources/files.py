@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
+from resources.backends.settings import scrubbed
 from resources.errors import StorageError, UsageError, Vanished
 
 if TYPE_CHECKING:
@@ -223,6 +224,7 @@ class FsspecFiles:
 
     def __init__(self, url: str, storage_options: dict[str, Any] | None = None) -> None:
         self.url = without_secrets(url)
+        self._given = {"url": url, "storage_options": storage_options or {}}
         self.fs, self.root = open_filesystem(url, storage_options)
         self._atomic_put = bool(OBJECT_STORES & set(protocols(self.fs)))
         self._fetched = tempfile.mkdtemp(prefix="issuelake-")
@@ -240,7 +242,7 @@ class FsspecFiles:
         except FileNotFoundError:
             return []
         except Exception as error:  # fsspec storages raise what their drivers raise
-            raise self._failed("list", path, error) from error
+            raise self._failed("list", path, error) from None
         return [self._entry(e) for e in found.values() if not e["name"].endswith(TEMPORARY_SUFFIX)]
 
     def list_many(self, paths: Sequence[str]) -> list[Entry]:
@@ -255,7 +257,7 @@ class FsspecFiles:
         except FileNotFoundError as error:
             raise Vanished(f"{path} is not in {self.url}: list again") from error
         except Exception as error:
-            raise self._failed("read", path, error) from error
+            raise self._failed("read", path, error) from None
 
     def publish(self, path: str, data: bytes, renew: bool = False) -> None:
         try:
@@ -266,7 +268,7 @@ class FsspecFiles:
             elif renew or not self.fs.exists(self._full(path)):
                 self._write_and_rename(self._full(path), data)
         except Exception as error:
-            raise self._failed("write", path, error) from error
+            raise self._failed("write", path, error) from None
 
     def remove(self, path: str) -> None:
         try:
@@ -274,7 +276,7 @@ class FsspecFiles:
         except FileNotFoundError:
             return
         except Exception as error:
-            raise self._failed("remove", path, error) from error
+            raise self._failed("remove", path, error) from None
 
     def sweep(self, before: float) -> None:
         if not self._atomic_put:
@@ -348,7 +350,7 @@ class FsspecFiles:
         except FileNotFoundError:
             return []
         except Exception as error:
-            raise self._failed("list", path, error) from error
+            raise self._failed("list", path, error) from None
 
     def _in_parallel(self, call: Any, paths: Sequence[str]) -> Iterable[Any]:
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
@@ -364,7 +366,9 @@ class FsspecFiles:
     def _failed(self, verb: str, path: str, error: Exception) -> StorageError:
         if isinstance(error, StorageError):
             return error
-        return StorageError(f"Could not {verb} {path or '.'} in {self.url}: {type(error).__name__}: {error}.")
+        # Drivers quote what they were given; their own errors are therefore not chained either.
+        reason = scrubbed(f"{type(error).__name__}: {error}", self._given)
+        return StorageError(f"Could not {verb} {path or '.'} in {self.url}: {reason}.")
 
 
 def open_files(url: str, storage_options: dict[str, Any] | None = None) -> Files:
@@ -373,7 +377,7 @@ def open_files(url: str, storage_options: dict[str, Any] | None = None) -> Files
     Raises `UsageError` or `StorageError`.
     """
     if "\0" in url:  # which the system's calls refuse in their own way
-        raise UsageError(f"{url!r} is not the name of a storage: it holds a NUL.")
+        raise UsageError(f"{without_secrets(url)!r} is not the name of a storage: it holds a NUL.")
     if "://" not in url:
         return LocalFiles(os.path.expanduser(url))
     if url.startswith(("file://", "local://")):
@@ -412,9 +416,9 @@ def open_filesystem(
         known = ", ".join(sorted(fsspec.available_protocols()))
         raise UsageError(f"{protocol}:// is not a known storage ({error}); known are {known}.") from error
     except Exception as error:
-        raise StorageError(
-            f"Could not open {without_secrets(url)}: {type(error).__name__}: {error}."
-        ) from error
+        given = {"url": url, "storage_options": options | (storage_options or {})}
+        reason = scrubbed(f"{type(error).__name__}: {error}", given)
+        raise StorageError(f"Could not open {without_secrets(url)}: {reason}.") from None
     for name in protocols(fs):
         if name in ONE_AT_A_TIME:
             return _OneAtATime(fs, ONE_AT_A_TIME[name] or threading.RLock()), path.rstrip("/")
