@@ -24,12 +24,16 @@ import msgspec
 from resources.backend import Backend
 from resources.backends import BACKENDS, settings_of
 from resources.backends.settings import Settings
-from resources.errors import ConfigError
+from resources.errors import ConfigError, IssuelakeError
+from resources.secrets import scrubbed
 
 AUTO = "auto"
 LOCAL_FILE = "local_file"
 FSSPEC = "fsspec"
 ENVIRONMENT_VARIABLE = "ISSUELAKE_CONFIG"
+
+_QUOTED = re.compile(r"(Invalid enum value) .*?(?=( - at `|$))", re.DOTALL)
+"""Where msgspec quotes the value that it refuses, which may be a secret in the wrong place."""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -52,7 +56,10 @@ class Configured:
 
     def open(self) -> Storage:
         """The storage itself. Raises `ConfigError`, `UsageError` or `StorageError`."""
-        return Storage(self.name, self.settings.open())
+        try:
+            return Storage(self.name, self.settings.open())
+        except IssuelakeError as error:
+            raise type(error)(scrubbed(str(error), self.settings)) from None
 
 
 def open_storage(storage: str | None = None, config: str | Path | None = None) -> Storage:
@@ -115,7 +122,8 @@ def _settings(name: str, keys: Any) -> Settings:
         return msgspec.convert(expanded, kind)
     except msgspec.ValidationError as error:
         known = ", ".join(kind.__struct_fields__)
-        raise ConfigError(f"{where}: {error}; its keys are {known}.") from None
+        reason = _QUOTED.sub(r"\1", str(error))
+        raise ConfigError(f"{where}: {reason}; its keys are {known}.") from None
 
 
 def _expanded(value: Any, where: str) -> Any:
@@ -143,8 +151,13 @@ def _read(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"Could not read the configuration {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration {path} is not YAML or JSON: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The configuration {path} is not UTF-8 (byte {error.start}).") from None
+    except yaml.YAMLError as error:
+        # The parser quotes the line, which may hold a secret, so only the place is told.
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise ConfigError(f"The configuration {path} is not YAML or JSON{where}.") from None
     if not isinstance(document, dict):
         raise ConfigError(
             f"The configuration {path} must be a mapping with storage_backend and storage_config."

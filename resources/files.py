@@ -236,7 +236,7 @@ class FsspecFiles:
         self, url: str, storage_options: dict[str, Any] | None = None, deadline: float | None = None
     ) -> None:
         self.url = without_secrets(url)
-        self._secrets = secrets_in(storage_options or {})
+        self._secrets = secrets_in({"url": url, "storage_options": storage_options or {}})
         self.fs, self.root = open_filesystem(url, storage_options)
         self._limit = {"timeout": deadline} if deadline and getattr(self.fs, "async_impl", False) else {}
         self._atomic_put = bool(OBJECT_STORES & set(protocols(self.fs)))
@@ -424,7 +424,7 @@ def open_files(url: str, storage_options: dict[str, Any] | None = None) -> Files
     Raises `UsageError` or `StorageError`.
     """
     if "\0" in url:  # which the system's calls refuse in their own way
-        raise UsageError(f"{url!r} is not the name of a storage: it holds a NUL.")
+        raise UsageError(f"{without_secrets(url)!r} is not the name of a storage: it holds a NUL.")
     if "://" not in url:
         return LocalFiles(os.path.expanduser(url))
     if url.startswith(("file://", "local://")):
@@ -451,7 +451,7 @@ def open_filesystem(
         }
     if protocol not in ("sftp", "ssh"):  # hands every option on to paramiko; has no such cache
         options["use_listings_cache"] = False
-    secrets = secrets_in(storage_options or {})
+    secrets = secrets_in({"url": url, "storage_options": storage_options or {}})
     if protocol in ("gs", "gcs") and (storage_options or {}).get("endpoint_url"):
         # Its newer filesystem asks Google about the bucket, for 90 s, before it writes to an emulator.
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
@@ -467,7 +467,9 @@ def open_filesystem(
         if protocol in fsspec.available_protocols():
             raise _not_opened(url, error, secrets) from None
         known = ", ".join(sorted(fsspec.available_protocols()))
-        raise UsageError(f"{protocol}:// is not a known storage ({error}); known are {known}.") from error
+        raise UsageError(
+            f"{protocol}:// is not a known storage ({hide(str(error), secrets)}); known are {known}."
+        ) from None
     except Exception as error:
         raise _not_opened(url, error, secrets) from None
     for name in protocols(fs):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+import msgspec
 
 _SECRET_OPTION = re.compile(r"(?i)(key|secret|token|passw|pass$|pwd|credential|connection_string|^sas)")
 _NOT_SECRET = re.compile(r"(?i)(file|path|(?<!access_)key_?id|kms)")
@@ -30,9 +32,30 @@ def hide(text: str, secrets: frozenset[str]) -> str:
     return text
 
 
-def _values(options: Mapping[str, Any]) -> Iterator[str]:
+def scrubbed(text: str, settings: Any) -> str:
+    """`text` without the secrets in `settings`, a configuration: drivers quote what they were given."""
+    return hide(text, secrets_in({"": msgspec.to_builtins(settings, enc_hook=str)}))
+
+
+def _values(options: Mapping[str, Any], secret: bool = False) -> Iterator[str]:
+    """The values whose names, or the names of what they stand in, are secret, and what URLs hold."""
     for name, value in options.items():
+        told = secret or bool(_SECRET_OPTION.search(name) and not _NOT_SECRET.search(name))
         if isinstance(value, Mapping):
-            yield from _values(value)
-        elif isinstance(value, str) and _SECRET_OPTION.search(name) and not _NOT_SECRET.search(name):
-            yield value
+            yield from _values(value, told)
+        elif isinstance(value, list):
+            yield from _values({f"{name}[{place}]": member for place, member in enumerate(value)}, told)
+        elif isinstance(value, str):
+            if told:
+                yield value
+            if "://" in value:
+                yield from _in_url(value)
+
+
+def _in_url(url: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # as a URL it says nothing
+        return
+    password = parts.netloc.rpartition("@")[0].partition(":")[2]
+    yield from filter(None, (password, unquote(password), parts.query))

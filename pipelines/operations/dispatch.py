@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pipelines.operations.health import COUNTERS, status
 from pipelines.operations.storages import forget, opened
 from resources.config import AUTO, Configured, Storage, active, configuration, configured
 from resources.errors import IssuelakeError, QueryError, StorageError, UsageError
+from resources.secrets import scrubbed
 
 UNKNOWN = "unknown"
 """The operation of an answer to what could not be understood as far as to know it."""
@@ -45,6 +46,7 @@ def run(document: Any, storage: str | None = None, config: str | Path | None = N
 def outcome(document: Any, storage: str | None = None, config: str | Path | None = None) -> Outcome:
     """What `run` answers, and how it came about."""
     operation, backend = UNKNOWN, AUTO
+    backends: list[Configured] = []
     try:
         asked = parse(document)
         operation = asked.operation
@@ -52,13 +54,15 @@ def outcome(document: Any, storage: str | None = None, config: str | Path | None
         backend = active(backends).name
         answer = _answered(asked, backends)
     except Exception as error:
-        return failure(error, operation, backend)
+        return failure(error, operation, backend, backends)
     COUNTERS.count(answer["success"])
     return Outcome(answer)
 
 
-def failure(error: Exception, operation: str = UNKNOWN, backend: str = AUTO) -> Outcome:
-    """The answer that tells of `error`."""
+def failure(
+    error: Exception, operation: str = UNKNOWN, backend: str = AUTO, backends: Sequence[Configured] = ()
+) -> Outcome:
+    """The answer that tells of `error`, without what is secret in the settings of `backends`."""
     COUNTERS.count(success=False)
     if isinstance(error, IssuelakeError):
         message = str(error)
@@ -66,6 +70,7 @@ def failure(error: Exception, operation: str = UNKNOWN, backend: str = AUTO) -> 
         _log.debug("%s failed", operation, exc_info=error)
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]
         message = f"{operation} failed unexpectedly ({type(error).__name__}: {reason}); please report it."
+    message = scrubbed(message, [configured.settings for configured in backends])
     return Outcome(
         {
             "success": False,

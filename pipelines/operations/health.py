@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from pipelines.operations.storages import forget, opened
 from resources.config import Configured
 from resources.errors import IssuelakeError
 from resources.health import Health
+from resources.secrets import scrubbed
 
 
 @dataclass
@@ -60,6 +61,8 @@ def _check(backend: Configured) -> Health:
         checked = opened(backend).lake.check()
     except IssuelakeError as error:  # its driver is missing, or nobody answers
         checked = Health(False, 0.0, str(error))
+    if checked.error is not None:
+        checked = replace(checked, error=scrubbed(checked.error, backend.settings))
     if not checked.healthy:
         forget(backend)
     return checked

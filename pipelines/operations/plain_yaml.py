@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
 from resources.errors import UsageError
 
+_TAG = re.compile(r"(the )?tag .*", re.DOTALL)
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
@@ -44,5 +46,11 @@ def from_yaml(content: bytes, source: str) -> Any:
     """The document in `content`. Raises `UsageError` naming `source` and the place."""
     try:
         return yaml.load(content, _PlainLoader)
+    except yaml.MarkedYAMLError as error:
+        # Not the line itself, which may hold a secret, nor a tag: "!" makes one of it.
+        problem = _TAG.sub("a tag", error.problem or "it cannot be read")
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UsageError(f"{source} is no operation document: {problem}{where}.") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise UsageError(f"{source} is no operation document: {' '.join(str(error).split())}.") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -41,12 +40,6 @@ class BucketSettings(Settings, kw_only=True):
             raise ValueError("endpoint_url must be http://HOST or https://HOST")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("endpoint_url must not hold credentials or a query; there are keys for them")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.place()!r})"
-
-    def __rich_repr__(self) -> Iterator[str]:
-        yield self.place()
 
     def storage_options(self) -> dict[str, Any]:
         """What the fsspec filesystem takes."""

@@ -1,13 +1,31 @@
-"""What every configured backend takes."""
+"""What every configured backend takes, and how its secrets stay out of sight."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 if TYPE_CHECKING:
     from resources.backend import Backend
+
+HARMLESS = frozenset(
+    {
+        "backup_enabled",
+        "block_size",
+        "connection_pool_size",
+        "connection_timeout",
+        "max_history",
+        "port",
+        "priority",
+        "replication_factor",
+        "timeout_seconds",
+    }
+)
+"""The keys whose values a `repr` shows. Any other may hold what a `${NAME}` was replaced by."""
+
+HIDDEN = "***"
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -23,3 +41,13 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     def open(self) -> Backend:
         """The storage itself. Raises `ConfigError`, `UsageError` or `StorageError`."""
         raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={value}' for key, value in self._shown())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return list(self._shown())
+
+    def _shown(self) -> Iterator[tuple[str, Any]]:
+        for key in self.__struct_fields__:
+            yield key, getattr(self, key) if key in HARMLESS else HIDDEN
