@@ -165,6 +165,7 @@ def seaweedfs(folder: Path) -> Server:
         *(f"-{name}.port={port}" for name, port in ports.items()),
         *(f"-s3.config={folder}/s3.json", "-volume.max=100", "-master.volumeSizeLimitMB=64"),
         *("-s3.port.iceberg=0", "-s3.port.lance=0"),
+        *("-master.telemetry=false", "-master.electionTimeout=1s"),
     ]
     environment = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1", "WEED_S3_SSE_KEK": "1f" * 32}
     return Server(command, ports["s3"], folder / "log", environment)

@@ -106,7 +106,7 @@ def test_every_backend_has_an_example_configuration() -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_configurations_work(
-    path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     if "S3_" in path.read_text("utf-8"):
         s3: servers.Storage = request.getfixturevalue("s3_server")
@@ -123,6 +123,20 @@ def test_configurations_work(
     if "MONGODB_" in path.read_text("utf-8"):
         mongo: servers.Mongo = request.getfixturevalue("mongo_server")
         monkeypatch.setenv("MONGODB_URL", mongo.url)
+    if "AZURE_" in path.read_text("utf-8"):
+        azurite: servers.Server = request.getfixturevalue("azurite")
+        monkeypatch.setenv("AZURE_ACCOUNT", servers.AZURE_ACCOUNT)
+        monkeypatch.setenv("AZURE_KEY", servers.AZURE_KEY)
+        monkeypatch.setenv("AZURE_CONTAINER", "issuelake")
+        monkeypatch.setenv("AZURE_ENDPOINT", f"{azurite.url}/{servers.AZURE_ACCOUNT}")
+    if "GCS_" in path.read_text("utf-8"):
+        fake_gcs: servers.Server = request.getfixturevalue("fake_gcs")
+        monkeypatch.setenv("GCS_PROJECT", "issuelake")
+        monkeypatch.setenv("GCS_BUCKET", "issuelake")
+        monkeypatch.setenv("GCS_ENDPOINT", fake_gcs.url)
+    if "NFS_" in path.read_text("utf-8"):
+        monkeypatch.setenv("NFS_MOUNT", str(tmp_path))
+        monkeypatch.setattr("os.path.ismount", lambda place: place == str(tmp_path))
     stored = run({"issues": {"target_plugin": path.name}}, config=path)
     assert stored["success"], stored
     assert run({"operation": "get_health_status"}, config=path)["health_status"]["storage_healthy"]
