@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
+from tests import hadoop, servers
 
 pytest.register_assert_rewrite("tests.lake.contract", "tests.lake.state")
 
@@ -25,3 +25,10 @@ def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.St
     folder: Path = tmp_path_factory.mktemp("sftp")
     with servers.sftp(folder) as storage:
         yield storage
+
+
+@pytest.fixture(scope="session")
+def hdfs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[hadoop.Cluster]:
+    """Hadoop's NameNode and DataNode."""
+    with hadoop.hdfs(tmp_path_factory.mktemp("hdfs")) as cluster:
+        yield cluster

@@ -9,6 +9,7 @@ from resources.backends.settings import Settings
 BACKENDS = {
     "local_file": "resources.backends.lakes:LocalFile",
     "fsspec": "resources.backends.lakes:Fsspec",
+    "hdfs": "resources.backends.hdfs:Hdfs",
 }
 """Where the settings of each are."""
 
