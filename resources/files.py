@@ -443,6 +443,8 @@ def open_filesystem(
     from fsspec.core import url_to_fs
 
     protocol = url.split("://", 1)[0]
+    if protocol == "pyhdfs":  # ours, which fsspec knows by itself only where issuelake is installed
+        fsspec.register_implementation("pyhdfs", "resources.hdfs.HdfsFileSystem", clobber=True)
     options: dict[str, Any] = {"skip_instance_cache": True}
     if protocol in ("s3", "s3a"):  # botocore's own default is 10
         given = (storage_options or {}).get("config_kwargs", {})
@@ -516,6 +518,7 @@ EXTRAS = {
     "az": "azure",
     "gs": "gcs",
     "gcs": "gcs",
+    "pyhdfs": "hdfs",
     "sftp": "sftp",
     "ssh": "sftp",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
+from tests import hadoop, servers
 
 pytest.register_assert_rewrite(
     "tests.backends.contract", "tests.lake.contract", "tests.lake.state", "tests.lake.buckets"
@@ -65,3 +65,10 @@ def mongo_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Mo
     """A MongoDB server outside of any replica set."""
     with servers.mongo(tmp_path_factory.mktemp("mongo-alone")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def hdfs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[hadoop.Cluster]:
+    """Hadoop's NameNode and DataNode."""
+    with hadoop.hdfs(tmp_path_factory.mktemp("hdfs")) as cluster:
+        yield cluster

@@ -22,7 +22,7 @@ from pipelines.operations.document import OPERATIONS
 from pipelines.operations.plain_yaml import from_yaml
 from pipelines.operations.schemas import input_schema, output_schema
 from resources.backends import BACKENDS
-from tests import servers
+from tests import hadoop, servers
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "examples" / "configs").iterdir())
@@ -134,6 +134,10 @@ def test_configurations_work(
         monkeypatch.setenv("GCS_PROJECT", "issuelake")
         monkeypatch.setenv("GCS_BUCKET", "issuelake")
         monkeypatch.setenv("GCS_ENDPOINT", fake_gcs.url)
+    if "HDFS_" in path.read_text("utf-8"):
+        cluster: hadoop.Cluster = request.getfixturevalue("hdfs_server")
+        monkeypatch.setenv("HDFS_NAMENODES", ",".join(f"http://{host}" for host in cluster.hosts.split(",")))
+        monkeypatch.setenv("HDFS_USER", hadoop.SUPERUSER)
     if "NFS_" in path.read_text("utf-8"):
         monkeypatch.setenv("NFS_MOUNT", str(tmp_path))
         monkeypatch.setattr("os.path.ismount", lambda place: place == str(tmp_path))

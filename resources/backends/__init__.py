@@ -15,6 +15,7 @@ BACKENDS = {
     "fsspec": "resources.backends.lakes:Fsspec",
     "database_factory": "resources.backends.database_factory:DatabaseFactory",
     "mongodb": "resources.backends.mongodb:MongoDb",
+    "hdfs": "resources.backends.hdfs:Hdfs",
 }
 """Where the settings of each are."""
 
