@@ -9,7 +9,7 @@ import pytest
 
 from tests import servers
 
-pytest.register_assert_rewrite("tests.lake.contract", "tests.lake.state")
+pytest.register_assert_rewrite("tests.backends.contract", "tests.lake.contract", "tests.lake.state")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Runs to store, and what a lake answers about them, in a form that can be compared."""
+"""Runs to store, and what a storage answers about them, in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 
 from assets import kernel
+from resources.backend import Backend
 from resources.contract import Delivery
-from resources.lake import Lake
 from resources.lake.write import Appended
 
 FIRST_DAY = date(2025, 3, 1)
@@ -24,7 +24,7 @@ NOW = timedelta(0)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A run as the lake answers it: its day, its version (kept as the score) and its issues' texts."""
+    """A run as a storage answers it: its day, its version (kept as the score) and its issues' texts."""
 
     day: date
     version: int
@@ -52,16 +52,16 @@ def document(run_id: str, day: date = FIRST_DAY, version: int = 0, issues: int =
     }
 
 
-def append(lake: Lake, documents: Iterable[dict[str, Any]]) -> Appended:
+def append(backend: Backend, documents: Iterable[dict[str, Any]]) -> Appended:
     """Store run files in one batch, all of which keep the contract."""
     chunk = kernel.build([Delivery("test.json", json.dumps(d).encode()) for d in documents])
     assert not chunk.rejections, [r.reason for r in chunk.rejections]
-    return lake.append(chunk.runs, chunk.issues)
+    return backend.append(chunk.runs, chunk.issues)
 
 
-def read(lake: Lake, first: date | None = None, last: date | None = None) -> State:
+def read(backend: Backend, first: date | None = None, last: date | None = None) -> State:
     """Every run that counts, whole; asserts that each comes once, and that its issues are its own."""
-    return lake.reading(_state, first, last)
+    return backend.reading(_state, first, last)
 
 
 def _state(connection: duckdb.DuckDBPyConnection) -> State:
@@ -89,8 +89,8 @@ def within(state: State, first: date, last: date) -> State:
     return {run_id: run for run_id, run in state.items() if first <= run.day <= last}
 
 
-def check(lake: Lake, wanted: State) -> None:
+def check(backend: Backend, wanted: State) -> None:
     """A full read gives exactly `wanted`, and pruned reads exactly what lies on their days."""
-    assert read(lake) == wanted
+    assert read(backend) == wanted
     for first, last in ((DAYS[0], DAYS[0]), (DAYS[1], DAYS[2]), (DAYS[3], DAYS[5])):
-        assert read(lake, first, last) == within(wanted, first, last)
+        assert read(backend, first, last) == within(wanted, first, last)

@@ -12,7 +12,8 @@ import pytest
 
 from resources.files import Entry, LocalFiles
 from resources.lake import Lake, index, layout
-from tests.lake.contract import clock, delete, holding
+from tests.backends.contract import clock, delete
+from tests.lake.contract import holding
 from tests.lake.state import DAYS, NOW, append, check, document, read, stored
 
 HOUR = timedelta(hours=1)
