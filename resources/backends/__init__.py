@@ -9,6 +9,9 @@ from resources.backends.settings import Settings
 BACKENDS = {
     "local_file": "resources.backends.lakes:LocalFile",
     "fsspec": "resources.backends.lakes:Fsspec",
+    "sqlite": "resources.backends.sql.settings:Sqlite",
+    "postgresql": "resources.backends.sql.settings:Postgresql",
+    "mysql": "resources.backends.sql.settings:Mysql",
 }
 """Where the settings of each are."""
 

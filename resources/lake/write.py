@@ -72,7 +72,7 @@ def plan(files: Files, index: Index, parts: Sequence[pa.Table]) -> Plan:
     run_ids = runs["validation_run_id"].to_pylist()
     listing, known = layout.relisting(lambda: _look_up(files, index, run_ids))
     deletions = read_deletions(files, run_ids)
-    verdicts, result = _judge(runs, known, deletions)
+    verdicts, result = judge(runs, known, deletions)
     batches = []
     first = 0
     for part in parts:
@@ -85,6 +85,16 @@ def plan(files: Files, index: Index, parts: Sequence[pa.Table]) -> Plan:
     result.days = {day for batch in stored for day in batch.days}
     result.issues_stored = sum(batch.issue_count() for batch in stored)
     return Plan(batches, result, listing)
+
+
+def prepare(runs: pa.Table, known: dict[str, list[Copy]]) -> tuple[Batch | None, Appended]:
+    """What to store of `runs`, given the copies that a storage has which removes what it deletes."""
+    verdicts, result = judge(runs, known, {})
+    batch = _batch(runs, verdicts) if verdicts else None
+    if batch is not None:
+        result.days = set(batch.days)
+        result.issues_stored = batch.issue_count()
+    return batch, result
 
 
 def commit(files: Files, index: Index, plan: Plan, issues_files: Sequence[dict[date, bytes]]) -> Appended:
@@ -108,7 +118,7 @@ def _look_up(
     return listing, index.copies(run_ids, listing)
 
 
-def _judge(
+def judge(
     runs: pa.Table, known: dict[str, list[Copy]], deletions: dict[str, datetime]
 ) -> tuple[dict[int, _Verdict], Appended]:
     """Which rows of `runs` are to be stored, and how; the others are duplicates."""
