@@ -25,3 +25,17 @@ def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.St
     folder: Path = tmp_path_factory.mktemp("sftp")
     with servers.sftp(folder) as storage:
         yield storage
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Sql]:
+    """A real PostgreSQL, with TLS."""
+    with servers.postgresql(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Sql]:
+    """A real MariaDB, with TLS."""
+    with servers.mysql(tmp_path_factory.mktemp("mysql")) as server:
+        yield server

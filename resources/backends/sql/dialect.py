@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -30,8 +31,8 @@ class Dialect(ABC):
         """A pool of connections, none of which is open yet."""
 
     @abstractmethod
-    def lock(self, connection: sa.Connection, name: str) -> None:
-        """Wait until no other transaction makes tables under `name`."""
+    def alone(self, connection: sa.Connection, name: str) -> AbstractContextManager[None]:
+        """Wait until nobody else makes tables under `name`, and let nobody else do so meanwhile."""
 
     @abstractmethod
     def passing(self, error: Any) -> bool:

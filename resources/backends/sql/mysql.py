@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,8 +12,8 @@ from resources.backends.sql.dialect import Dialect
 from resources.backends.sql.settings import Mysql
 from resources.errors import ConfigError
 
-_PASSING = frozenset({1020, 1050, 1061, 1062, 1205, 1213})
-"""Changed meanwhile, made meanwhile, stored meanwhile, waited too long, deadlock."""
+_PASSING = frozenset({1020, 1050, 1061, 1062, 1205, 1213, 1684})
+"""Changed meanwhile, made meanwhile, stored meanwhile, waited too long, deadlock, being made."""
 
 
 class MysqlDialect(Dialect):
@@ -56,8 +58,13 @@ class MysqlDialect(Dialect):
             pool_pre_ping=True,
         )
 
-    def lock(self, connection: sa.Connection, name: str) -> None:
-        """Nothing to do: here every table commits by itself, and who comes second tries again."""
+    @contextmanager
+    def alone(self, connection: sa.Connection, name: str) -> Iterator[None]:
+        connection.execute(sa.select(sa.func.get_lock(name, self._settings.timeout_seconds)))
+        try:
+            yield
+        finally:
+            connection.execute(sa.select(sa.func.release_lock(name)))
 
     def passing(self, error: Any) -> bool:
         return bool(error.args) and error.args[0] in _PASSING

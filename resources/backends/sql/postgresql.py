@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -63,8 +65,10 @@ class PostgresqlDialect(Dialect):
             pool_pre_ping=True,
         )
 
-    def lock(self, connection: sa.Connection, name: str) -> None:
+    @contextmanager
+    def alone(self, connection: sa.Connection, name: str) -> Iterator[None]:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
+        yield  # the lock goes with the transaction
 
     def passing(self, error: Any) -> bool:
         return getattr(error, "sqlstate", None) in _PASSING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ class Session:
         self.dialect = dialect
         self.tables = tables
         self._engine = dialect.engine()
+        weakref.finalize(self, self._engine.dispose)
         self._ready = False
         self._making = threading.Lock()
 
@@ -69,8 +71,8 @@ class Session:
             self._ready = True
 
     def _make(self, connection: sa.Connection) -> None:
-        self.dialect.lock(connection, self.tables.meta.name)
-        bring_up_to_date(connection, self.tables)
+        with self.dialect.alone(connection, self.tables.meta.name):
+            bring_up_to_date(connection, self.tables)
 
     def _said(self, cause: BaseException) -> str:
         """The first line of what the driver says, which names neither statements nor values of rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
 from typing import Any
 
@@ -52,13 +53,13 @@ class SqliteDialect(Dialect):
 
         return engine
 
-    def lock(self, connection: sa.Connection, name: str) -> None:
-        """Nothing to do: a transaction that writes is alone."""
+    def alone(self, connection: sa.Connection, name: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        return nullcontext()  # as every transaction that writes is
 
     def passing(self, error: Any) -> bool:
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
-    def refresh(self, connection: sa.Connection, tables: list[sa.Table]) -> None:
+    def refresh(self, connection: sa.Connection, tables: list[sa.Table]) -> None:  # noqa: ARG002
         connection.exec_driver_sql("PRAGMA optimize")
 
     def moment(self, value: datetime) -> str:
