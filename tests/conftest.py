@@ -72,3 +72,17 @@ def hdfs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[hadoop.Clu
     """Hadoop's NameNode and DataNode."""
     with hadoop.hdfs(tmp_path_factory.mktemp("hdfs")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Sql]:
+    """A real PostgreSQL, with TLS."""
+    with servers.postgresql(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Sql]:
+    """A real MariaDB, with TLS."""
+    with servers.mysql(tmp_path_factory.mktemp("mysql")) as server:
+        yield server

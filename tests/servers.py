@@ -10,6 +10,7 @@ import getpass
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -323,3 +324,154 @@ def _initiate(server: Mongo) -> None:
         client.admin.command("replSetInitiate", {"_id": server.arguments[1], "members": members})
         while not client.admin.command("hello")["isWritablePrimary"]:
             time.sleep(0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """A database server with TLS, its certificate signed by `ca`, for `localhost` alone."""
+
+    port: int
+    password: str
+    ca: str
+    process: subprocess.Popen[bytes]
+    username: str = "root"
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[Sql]:
+    """PostgreSQL with the database `plugpipe`."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not found:
+        missing("apt: postgresql")
+    programs = found[-1].parent
+    # It refuses to run as root.
+    user = "postgres" if os.geteuid() == 0 else None
+    ca, certificate, key = certificates(folder)
+    data, secret = folder / "data", folder / "secret"
+    secret.write_text(PASSWORD)
+    for path in (folder, *folder.iterdir()):
+        for above in (path, *path.parents[:3]):
+            above.chmod(above.stat().st_mode | 0o011)
+        if user:
+            shutil.chown(path, user)
+    key.chmod(0o600)
+    subprocess.run(
+        [programs / "initdb", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync", "-U", "root", data],
+        check=True,
+        user=user,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+    )
+    port = free_port()
+    settings = {
+        "ssl": "on",
+        "ssl_cert_file": certificate,
+        "ssl_key_file": key,
+        "fsync": "off",
+        "max_connections": 60,
+    }
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder, *options],
+            stderr=log,
+            user=user,
+            cwd=folder,
+        )
+    try:
+        _await_port(port, server, folder / "log")
+        import psycopg
+
+        deadline = time.monotonic() + STARTS_WITHIN
+        while True:
+            try:
+                with psycopg.connect(
+                    host="127.0.0.1",
+                    port=port,
+                    user="root",
+                    password=PASSWORD,
+                    dbname="postgres",
+                    autocommit=True,
+                ) as connection:
+                    connection.execute("CREATE DATABASE plugpipe")
+                break
+            except psycopg.OperationalError:  # it listens before it takes connections
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        yield Sql(port, PASSWORD, str(ca), server)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(20)
+
+
+@contextmanager
+def mysql(folder: Path) -> Iterator[Sql]:
+    """MariaDB with the database `plugpipe`."""
+    program = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
+    installer = shutil.which("mariadb-install-db")
+    if not program or not installer:
+        missing("apt: mariadb-server")
+    ca, certificate, key = certificates(folder)
+    user = getpass.getuser()
+    subprocess.run(
+        [
+            installer,
+            "--no-defaults",
+            f"--datadir={folder}/data",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            f"--user={user}",
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    # Its first words are told before anyone can connect.
+    (folder / "init.sql").write_text(
+        f"CREATE USER 'issues'@'%' IDENTIFIED BY '{PASSWORD}';\n"
+        "GRANT ALL ON *.* TO 'issues'@'%' WITH GRANT OPTION;\nCREATE DATABASE IF NOT EXISTS plugpipe;\n"
+    )
+    port = free_port()
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [
+                program,
+                "--no-defaults",
+                f"--user={user}",
+                f"--datadir={folder}/data",
+                "--bind-address=127.0.0.1",
+                f"--port={port}",
+                f"--socket={folder}/s",
+                f"--pid-file={folder}/pid",
+                "--skip-name-resolve",
+                "--innodb-flush-log-at-trx-commit=0",
+                f"--init-file={folder}/init.sql",
+                f"--ssl-ca={ca}",
+                f"--ssl-cert={certificate}",
+                f"--ssl-key={key}",
+            ],
+            stderr=log,
+        )
+    try:
+        _await_port(port, server, folder / "log")
+        yield Sql(port, PASSWORD, str(ca), server, "issues")
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+PASSWORD = "p@ss:w/rd%25-not-a-secret"
+
+
+def certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """A CA of its own, and a certificate and key for `localhost` that it has signed."""
+    import trustme
+
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    ca, certificate, key = (folder / name for name in ("ca.pem", "server.pem", "server.key"))
+    authority.cert_pem.write_to_path(ca)
+    issued.private_key_pem.write_to_path(key)
+    certificate.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
+    return ca, certificate, key

@@ -120,6 +120,12 @@ def test_configurations_work(
         monkeypatch.setenv("SFTP_FOLDER", f"{folder}/example")
         for name, option in (("USER", "username"), ("PORT", "port"), ("KEY_FILE", "key_filename")):
             monkeypatch.setenv(f"SFTP_{name}", str(sftp.options[option]))
+    for prefix, fixture in (("POSTGRES", "postgresql_server"), ("MYSQL", "mysql_server")):
+        if f"{prefix}_" in path.read_text("utf-8"):
+            server: servers.Sql = request.getfixturevalue(fixture)
+            values = {"HOST": "localhost", "PORT": server.port, "USER": server.username}
+            for name, value in (values | {"PASSWORD": server.password, "CA": server.ca}).items():
+                monkeypatch.setenv(f"{prefix}_{name}", str(value))
     if "MONGODB_" in path.read_text("utf-8"):
         mongo: servers.Mongo = request.getfixturevalue("mongo_server")
         monkeypatch.setenv("MONGODB_URL", mongo.url)

@@ -16,6 +16,9 @@ BACKENDS = {
     "database_factory": "resources.backends.database_factory:DatabaseFactory",
     "mongodb": "resources.backends.mongodb:MongoDb",
     "hdfs": "resources.backends.hdfs:Hdfs",
+    "sqlite": "resources.backends.sql.settings:Sqlite",
+    "postgresql": "resources.backends.sql.settings:Postgresql",
+    "mysql": "resources.backends.sql.settings:Mysql",
 }
 """Where the settings of each are."""
 

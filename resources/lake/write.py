@@ -87,6 +87,16 @@ def plan(files: Files, index: Index, parts: Sequence[pa.Table]) -> Plan:
     return Plan(batches, result, listing)
 
 
+def prepare(runs: pa.Table, known: dict[str, list[Copy]]) -> tuple[Batch | None, Appended]:
+    """What to store of `runs`, given the copies that a storage has which removes what it deletes."""
+    verdicts, result = judge(runs, known, {})
+    batch = _batch(runs, verdicts) if verdicts else None
+    if batch is not None:
+        result.days = set(batch.days)
+        result.issues_stored = batch.issue_count()
+    return batch, result
+
+
 def commit(files: Files, index: Index, plan: Plan, issues_files: Sequence[dict[date, bytes]]) -> Appended:
     """Store what was planned; durable on return. `issues_files` has what each batch laid out.
 

@@ -1,0 +1,1 @@
+"""Runs and issues in an SQL database: SQLite, PostgreSQL, MySQL (and MariaDB)."""

@@ -1,0 +1,215 @@
+"""A database as a storage of runs and issues: a batch is one transaction, a read one moment."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from resources.backend import BOTH, RUNS, Backend, Pushdown
+from resources.backends.sql import reading
+from resources.backends.sql.dialect import Dialect
+from resources.backends.sql.files import TableFiles
+from resources.backends.sql.reading import IDS_AT_ONCE, Wanted, run_key
+from resources.backends.sql.rows import issues_rows, runs_rows
+from resources.backends.sql.session import Session
+from resources.backends.sql.tables import RUN_KEY, tables
+from resources.health import Health
+from resources.lake.compact import Compacted
+from resources.lake.maintain import Maintained
+from resources.lake.marks import Audit, Deletion
+from resources.lake.write import Appended, prepare
+from resources.schema import SEVERITY_COUNTS
+from resources.session import cursor
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from resources.backends.sql.settings import _Sql
+
+T = TypeVar("T")
+
+_MOMENT = pa.timestamp("us", tz="UTC")
+
+
+class Database(Backend):
+    """Runs and issues in two tables. What is deleted or replaced is gone at once."""
+
+    def __init__(self, dialect: Dialect, settings: _Sql) -> None:
+        self._dialect = dialect
+        self._tables = tables(settings.table_name, dialect.name)
+        self._session = Session(dialect, self._tables)
+        self._max_history = settings.max_history
+        self._deadline = settings.timeout_seconds
+        self.files = TableFiles(self._session)
+
+    @property
+    def url(self) -> str:
+        return self._dialect.url
+
+    def append(self, runs: pa.Table, issues: pa.Table) -> Appended:
+        ids = runs["validation_run_id"].to_pylist()
+
+        def store(connection: sa.Connection) -> Appended:
+            known = reading.copies(connection, self._tables.runs, self._dialect, ids)
+            batch, appended = prepare(runs, known)
+            if batch is not None:
+                rows = runs_rows(batch)
+                keys = rows[RUN_KEY].to_pylist()
+                self._remove(connection, sorted(set(keys) & {run_key(run_id) for run_id in known}))
+                self._dialect.insert(connection, self._tables.runs, rows)
+                self._dialect.insert(connection, self._tables.issues, issues_rows(batch, issues))
+                self._forget(connection)
+            return appended
+
+        return self._session.write("store runs in", store) if ids else Appended()
+
+    def reading(
+        self,
+        work: Callable[[duckdb.DuckDBPyConnection], T],
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> T:
+        with cursor() as connection:
+            self._copy(connection, tables, Wanted(first, last, pushdown))
+            return work(connection)
+
+    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        """Copy `runs` and `issues`, as they are now, into temporary tables; no file is read later."""
+        self._copy(connection, BOTH, Wanted())
+        return []
+
+    def days(self) -> list[date]:
+        column = self._tables.runs.c.run_date
+        query = sa.select(column).distinct().order_by(column)
+        found = self._session.read("list the days of", lambda c: list(c.scalars(query)))
+        days: list[date] = self._dialect.column(found, pa.date32()).to_pylist()
+        return days
+
+    def delete(self, run_ids: Iterable[str], audit: Audit | None = None) -> str:
+        keys = sorted({run_key(run_id) for run_id in run_ids})
+        if not keys:
+            return ""
+        said = asdict(audit or Audit())
+        audit_id = uuid4().hex
+        query = said["query"] if said["query"] is None else json.dumps(said["query"], sort_keys=True)
+
+        def remove(connection: sa.Connection) -> None:
+            row = {
+                "audit_id": audit_id,
+                "deleted_at": self._dialect.moment(datetime.now(UTC)),
+                "actor": self._dialect.text(said["actor"]),
+                "query": query,
+                "runs_deleted": self._remove(connection, keys),
+                "issues_deleted": said["issues_deleted"],
+            }
+            connection.execute(self._tables.deletions.insert(), row)
+
+        self._session.write("delete runs from", remove)
+        return audit_id
+
+    def deletions(self) -> list[Deletion]:
+        table = self._tables.deletions
+        query = sa.select(table).order_by(table.c.deleted_at, table.c.audit_id)
+        rows = self._session.read("list the deletions of", lambda c: c.execute(query).all())
+        return [
+            Deletion(
+                row.audit_id,
+                self._dialect.column([row.deleted_at], _MOMENT)[0].as_py(),
+                self._dialect.column([row.actor], pa.string())[0].as_py(),
+                None if row.query is None else json.loads(row.query),
+                row.runs_deleted,
+                row.issues_deleted,
+            )
+            for row in rows
+        ]
+
+    def compact_day(self, day: date, grace: timedelta | None = None) -> Compacted:  # noqa: ARG002
+        """Nothing to bring into form; how much the day has."""
+        return self._counted([day]).get(day, Compacted(day, 0, 0, 0, 0, False))
+
+    def maintain(
+        self,
+        grace: timedelta | None = None,  # noqa: ARG002
+        on_day: Callable[[Compacted], None] | None = None,
+    ) -> Maintained:
+        """Let the database look at its tables anew, so that it plans queries well."""
+        big = [self._tables.runs, self._tables.issues]
+        self._session.write("analyse", lambda c: self._dialect.refresh(c, big))
+        days = list(self._counted().values())
+        for day in days if on_day is not None else ():
+            on_day(day)  # type: ignore[misc]
+        return Maintained(days, 0)
+
+    def stored(self, days: Sequence[date], table: str) -> dict[date, tuple[int, int]]:
+        """No files, and the bytes of the texts."""
+        of = self._tables.runs if table == RUNS else self._tables.issues
+        texts = [sa.func.coalesce(sa.func.length(c), 0) for c in of.c if isinstance(c.type, sa.String)]
+        query = (
+            sa.select(of.c.run_date, sa.func.sum(sum(texts[1:], texts[0])))
+            .where(of.c.run_date.in_([self._dialect.day(day) for day in days]))
+            .group_by(of.c.run_date)
+        )
+        rows = self._session.read("measure", lambda c: c.execute(query).all())
+        sizes = {self._date(day): int(size) for day, size in rows}
+        return {day: (0, sizes.get(day, 0)) for day in days}
+
+    def check(self) -> Health:
+        """A real round trip, given up after `timeout_seconds`."""
+        answer: Future[Health] = Future()
+        threading.Thread(target=lambda: answer.set_result(super(Database, self).check()), daemon=True).start()
+        try:
+            return answer.result(self._deadline)
+        except TimeoutError:
+            error = f"{self.url} did not answer within {self._deadline:g} s."
+            return Health(False, self._deadline * 1000, error)
+
+    def _copy(self, connection: duckdb.DuckDBPyConnection, tables: Sequence[str], wanted: Wanted) -> None:
+        self._session.read(
+            "read",
+            lambda c: reading.copy(c, connection, self._tables, self._dialect, tables, wanted),
+        )
+
+    def _remove(self, connection: sa.Connection, keys: Sequence[str]) -> int:
+        """Remove runs with their issues; how many runs there were."""
+        removed = 0
+        for start in range(0, len(keys), IDS_AT_ONCE):
+            part = keys[start : start + IDS_AT_ONCE]
+            gone = self._tables.runs
+            removed += connection.execute(gone.delete().where(gone.c[RUN_KEY].in_(part))).rowcount
+            issues = self._tables.issues
+            connection.execute(issues.delete().where(issues.c[RUN_KEY].in_(part)))
+        return removed
+
+    def _forget(self, connection: sa.Connection) -> None:
+        """Remove all but the newest runs, where only so many are kept."""
+        if self._max_history:
+            runs = self._tables.runs
+            query = sa.select(runs.c[RUN_KEY]).order_by(runs.c.timestamp.desc(), runs.c[RUN_KEY])
+            keys = list(connection.scalars(query))[self._max_history :]
+            self._remove(connection, sorted(keys))
+
+    def _counted(self, days: Sequence[date] | None = None) -> dict[date, Compacted]:
+        runs = self._tables.runs
+        counts = [runs.c[name] for name in SEVERITY_COUNTS]
+        query = sa.select(runs.c.run_date, sa.func.count(), sa.func.sum(sum(counts[1:], counts[0])))
+        if days is not None:
+            query = query.where(runs.c.run_date.in_([self._dialect.day(day) for day in days]))
+        query = query.group_by(runs.c.run_date).order_by(runs.c.run_date)
+        rows = self._session.read("count the days of", lambda c: c.execute(query).all())
+        counted = [(self._date(day), number, int(issues)) for day, number, issues in rows]
+        return {day: Compacted(day, 0, 0, number, issues, False) for day, number, issues in counted}
+
+    def _date(self, value: object) -> date:
+        day: date = self._dialect.column([value], pa.date32())[0].as_py()
+        return day

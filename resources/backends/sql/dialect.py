@@ -1,0 +1,79 @@
+"""What differs between databases: how one is reached, locked and filled, and what its errors mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+ROWS_AT_ONCE = 20_000
+"""Rows that are on their way as Python objects at a time."""
+
+
+class Dialect(ABC):
+    """One kind of database."""
+
+    name: str
+    url: str
+    """Where it is, without secrets."""
+    reads: dict[str, Any]
+    """Options of a connection whose reads all see one moment."""
+    writes: dict[str, Any]
+    secret: str = ""
+
+    @abstractmethod
+    def engine(self) -> sa.Engine:
+        """A pool of connections, none of which is open yet."""
+
+    @abstractmethod
+    def alone(self, connection: sa.Connection, name: str) -> AbstractContextManager[None]:
+        """Wait until nobody else makes tables under `name`, and let nobody else do so meanwhile."""
+
+    @abstractmethod
+    def passing(self, error: Any) -> bool:
+        """Whether the same transaction may well go through when it is tried again."""
+
+    @abstractmethod
+    def refresh(self, connection: sa.Connection, tables: list[sa.Table]) -> None:
+        """Bring what the database knows of its tables, to plan queries by, up to date."""
+
+    def moment(self, value: datetime) -> Any:
+        """`value` as it is compared with a column of moments."""
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def day(self, value: date) -> Any:
+        return value
+
+    def text(self, value: str) -> str:
+        """`value` as a column of texts holds it."""
+        return value
+
+    def insert(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
+        """Add `rows`, whose columns are those of `table`, in the quickest way there is."""
+        quote = connection.dialect.identifier_preparer
+        names = ", ".join(quote.quote(name) for name in rows.column_names)
+        mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+        statement = (
+            f"INSERT INTO {quote.format_table(table)} ({names})"
+            f" VALUES ({', '.join([mark] * rows.num_columns)})"
+        )
+        for start in range(0, rows.num_rows, ROWS_AT_ONCE):
+            part = rows.slice(start, ROWS_AT_ONCE)
+            columns = [_plain(column).to_pylist() for column in part.columns]
+            connection.exec_driver_sql(statement, list(zip(*columns, strict=True)))
+
+    def column(self, values: list[Any], kind: pa.DataType) -> pa.Array:
+        """The values of a column, as they were read, as Arrow."""
+        return pa.array(values, kind)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Moments and days as texts, in UTC, which drivers hand on as they are."""
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.timestamp("us")).cast(pa.string())
+    return pc.cast(column, pa.string()) if pa.types.is_date(column.type) else column

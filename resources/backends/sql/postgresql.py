@@ -1,0 +1,118 @@
+"""PostgreSQL, through psycopg 3."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import sqlalchemy as sa
+
+from resources.backends.sql.dialect import ROWS_AT_ONCE, Dialect
+from resources.backends.sql.settings import Postgresql
+from resources.errors import ConfigError
+
+_PASSING = frozenset({"40001", "40P01", "23505", "42P07", "55P03"})
+"""Not serializable, deadlock, stored meanwhile, made meanwhile, waited too long."""
+
+_NUL, _MARK = "\0", "\ue000"
+"""No text of PostgreSQL holds NUL: it is kept as the mark and 0, the mark itself as the mark and 1."""
+
+
+class PostgresqlDialect(Dialect):
+    name = "postgresql"
+    reads = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}  # noqa: RUF012
+    writes = {"isolation_level": "READ COMMITTED"}  # noqa: RUF012
+
+    def __init__(self, settings: Postgresql) -> None:
+        self._settings = settings
+        self.url = settings.place()
+        self.secret = settings.password
+
+    def engine(self) -> sa.Engine:
+        try:
+            import psycopg  # noqa: F401
+        except ImportError:
+            raise ConfigError("postgresql needs a driver: pip install 'issuelake[postgres]'.") from None
+        settings = self._settings
+        seconds = settings.timeout_seconds
+        arguments: dict[str, Any] = {
+            "connect_timeout": max(1, round(seconds)),
+            "tcp_user_timeout": round(seconds * 1000),
+            "sslmode": settings.ssl_mode or ("verify-full" if settings.ssl_ca else "prefer"),
+            "options": f"-c timezone=UTC -c lock_timeout={round(seconds * 1000)}",
+            "application_name": "issuelake",
+        }
+        if settings.ssl_ca:
+            arguments["sslrootcert"] = settings.ssl_ca
+        return sa.create_engine(
+            sa.URL.create(
+                "postgresql+psycopg",
+                settings.username,
+                settings.password,
+                settings.host,
+                settings.port,
+                settings.database,
+            ),
+            connect_args=arguments,
+            pool_size=settings.connection_pool_size,
+            pool_timeout=seconds,
+            pool_pre_ping=True,
+        )
+
+    @contextmanager
+    def alone(self, connection: sa.Connection, name: str) -> Iterator[None]:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
+        yield  # the lock goes with the transaction
+
+    def passing(self, error: Any) -> bool:
+        return getattr(error, "sqlstate", None) in _PASSING
+
+    def refresh(self, connection: sa.Connection, tables: list[sa.Table]) -> None:
+        quote = connection.dialect.identifier_preparer
+        connection.exec_driver_sql(f"ANALYZE {', '.join(map(quote.format_table, tables))}")
+
+    def moment(self, value: datetime) -> datetime:
+        return value
+
+    def text(self, value: str) -> str:
+        return value.replace(_MARK, f"{_MARK}1").replace(_NUL, f"{_MARK}0")
+
+    def insert(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
+        quote = connection.dialect.identifier_preparer
+        names = ", ".join(quote.quote(name) for name in rows.column_names)
+        options = pyarrow.csv.WriteOptions(include_header=False)
+        driver: Any = connection.connection.driver_connection
+        # In CSV a null is nothing, and a text stands in quotes.
+        with (
+            driver.cursor() as cursor,
+            cursor.copy(f"COPY {quote.format_table(table)} ({names}) FROM STDIN (FORMAT csv)") as copy,
+        ):
+            for start in range(0, rows.num_rows, ROWS_AT_ONCE):
+                part = rows.slice(start, ROWS_AT_ONCE)
+                columns = [_encoded(column) for column in part.columns]
+                buffer = io.BytesIO()
+                pyarrow.csv.write_csv(pa.table(columns, part.column_names), buffer, options)
+                copy.write(buffer.getbuffer())
+
+    def column(self, values: list[Any], kind: pa.DataType) -> pa.Array:
+        column = pa.array(values, kind)
+        if pa.types.is_string(kind) and pc.any(pc.match_substring(column, _MARK)).as_py():
+            nul = pc.replace_substring(column, f"{_MARK}0", _NUL)
+            return pc.replace_substring(nul, f"{_MARK}1", _MARK)
+        return column
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts as `PostgresqlDialect.text` would have them."""
+    if not pa.types.is_string(column.type):
+        return column
+    for character, written in ((_MARK, f"{_MARK}1"), (_NUL, f"{_MARK}0")):
+        if pc.any(pc.match_substring(column, character)).as_py():
+            column = pc.replace_substring(column, character, written)
+    return column
