@@ -119,7 +119,8 @@ def _settings(name: str, keys: Any) -> Settings:
     expanded = _expanded(keys if keys is not None else {}, where)
     kind = settings_of(name)
     try:
-        return msgspec.convert(expanded, kind)
+        # Not strict: what comes from the environment is text, a port too.
+        return msgspec.convert(expanded, kind, strict=False)
     except msgspec.ValidationError as error:
         known = ", ".join(kind.__struct_fields__)
         reason = _QUOTED.sub(r"\1", str(error))
