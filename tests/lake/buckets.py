@@ -59,7 +59,7 @@ def refused() -> Iterator[Refused]:
 class BucketContract(LakeContract):
     """A storage's module supplies `server` and these."""
 
-    backend: ClassVar[str]
+    backend_name: ClassVar[str]
     bucket_key: ClassVar[str]
     secrets: ClassVar[tuple[str, ...]] = ()
 
@@ -76,7 +76,7 @@ class BucketContract(LakeContract):
 
     @pytest.fixture
     def place(self, server: Server) -> Storage:
-        return Storage(self.backend, self.keys(server.url, f"{uuid4()}/läke 1"))
+        return Storage(self.backend_name, self.keys(server.url, f"{uuid4()}/läke 1"))
 
     def another(self, place: Storage) -> Lake:
         return open_lake(place.url, place.options)
@@ -89,7 +89,7 @@ class BucketContract(LakeContract):
     @pytest.fixture
     def far(self, bad: Proxy) -> Lake:
         """A lake behind the proxy, with one run."""
-        lake = open_lake(self.backend, self.keys(bad.url, str(uuid4())) | {"timeout_seconds": SECONDS})
+        lake = open_lake(self.backend_name, self.keys(bad.url, str(uuid4())) | {"timeout_seconds": SECONDS})
         append(lake, [document("a")])
         return lake
 
@@ -103,7 +103,7 @@ class BucketContract(LakeContract):
         assert not [secret for secret in self.secrets if secret in told]
 
     def test_a_bucket_that_is_not_there(self, place: Storage) -> None:
-        lake = open_lake(self.backend, place.options | {self.bucket_key: "not-there"})
+        lake = open_lake(self.backend_name, place.options | {self.bucket_key: "not-there"})
         for call in calls(lake):
             with refused() as told:
                 call()
@@ -114,7 +114,7 @@ class BucketContract(LakeContract):
 
     def test_wrong_credentials(self, place: Storage) -> None:
         keys = self.wrong_credentials(place.options)
-        lake = open_lake(self.backend, keys)
+        lake = open_lake(self.backend_name, keys)
         for call in calls(lake):
             with refused() as told:
                 call()
@@ -126,7 +126,7 @@ class BucketContract(LakeContract):
     def test_secrets_are_not_shown(self, place: Storage) -> None:
         from rich.pretty import pretty_repr
 
-        found = active(configured({"storage_config": {self.backend: place.options}}))
+        found = active(configured({"storage_config": {self.backend_name: place.options}}))
         lake = found.open().lake
         shown = [
             repr(found),
@@ -169,7 +169,7 @@ class BucketContract(LakeContract):
         check(far, {i: stored(i) for i in "abc"})
 
     def test_a_server_that_is_killed_and_comes_back(self, server: Server, place: Storage) -> None:
-        lake = open_lake(self.backend, place.options | {"timeout_seconds": SECONDS})
+        lake = open_lake(self.backend_name, place.options | {"timeout_seconds": SECONDS})
         append(lake, [document("a")])
         server.kill()
         try:
@@ -186,7 +186,7 @@ class BucketContract(LakeContract):
 
     def test_prefixes_keep_lakes_apart(self, server: Server) -> None:
         root = str(uuid4())
-        lakes = [open_lake(self.backend, self.keys(server.url, p)) for p in (f"/{root}/a/", f"{root}/ab")]
+        lakes = [open_lake(self.backend_name, self.keys(server.url, p)) for p in (f"/{root}/a/", f"{root}/ab")]
         for n, lake in enumerate(lakes):
             append(lake, [document("a", version=n)])
         for n, lake in enumerate(lakes):

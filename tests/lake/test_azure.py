@@ -16,7 +16,7 @@ from tests.servers import AZURE_ACCOUNT, AZURE_KEY, Server
 
 
 class TestAzureBlob(BucketContract):
-    backend = "azure_blob"
+    backend_name = "azure_blob"
     bucket_key = "container_name"
     secrets = (AZURE_KEY,)
 

@@ -73,7 +73,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 class TestGcs(BucketContract):
-    backend = "gcs"
+    backend_name = "gcs"
     bucket_key = "bucket_name"
 
     @pytest.fixture

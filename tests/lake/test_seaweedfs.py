@@ -14,7 +14,7 @@ from tests.servers import SECRETS, Server
 
 
 class TestAwsS3(BucketContract):
-    backend = "aws_s3"
+    backend_name = "aws_s3"
     bucket_key = "bucket"
     secrets = (SECRETS["writer"],)
 
