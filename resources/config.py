@@ -112,7 +112,7 @@ def _settings(name: str, keys: Any) -> Settings:
     expanded = _expanded(keys if keys is not None else {}, where)
     kind = settings_of(name)
     try:
-        return msgspec.convert(expanded, kind)
+        return msgspec.convert(expanded, kind, strict=False)  # variables are texts, also of numbers
     except msgspec.ValidationError as error:
         known = ", ".join(kind.__struct_fields__)
         raise ConfigError(f"{where}: {error}; its keys are {known}.") from None
