@@ -118,6 +118,11 @@ def connect(settings: MongoDb) -> Connection:
     except ImportError as error:
         raise UsageError(f"{_INSTALL} ({error}).") from None
     milliseconds = int(settings.timeout_seconds * 1000)
+    concern = _write_concern(settings.write_concern)
+    if concern.get("w") == 0:
+        raise ConfigError(
+            "mongodb.write_concern 0 acknowledges what may be lost: give 1 or more, or majority."
+        )
     if milliseconds <= 0:
         raise ConfigError("mongodb.timeout_seconds must be more than 0.")
     try:
@@ -127,7 +132,7 @@ def connect(settings: MongoDb) -> Connection:
             connectTimeoutMS=milliseconds,
             serverSelectionTimeoutMS=milliseconds,
             socketTimeoutMS=2 * milliseconds,  # a write may wait as long as that for others to have it
-            **_write_concern(settings.write_concern),
+            **concern,
             **_read_preference(settings.read_preference),
         )
     except (PyMongoError, ValueError, TypeError):  # whose message may quote what it could not read
@@ -140,11 +145,6 @@ def connect(settings: MongoDb) -> Connection:
     except (PyMongoError, ValueError, TypeError) as error:
         client.close()
         raise ConfigError(f"mongodb.database, collection or write_concern is not one: {error}.") from None
-    if connection.writing.runs.write_concern.document["w"] == 0:
-        client.close()
-        raise ConfigError(
-            "mongodb.write_concern 0 acknowledges what may be lost: give 1 or more, or majority."
-        )
     weakref.finalize(connection, client.close)
     return connection
 
