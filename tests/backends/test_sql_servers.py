@@ -1,0 +1,95 @@
+"""What the database servers refuse, said without a secret, and what is asked of them."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from resources.backend import RUNS, Pushdown
+from resources.backends.sql.settings import Mysql, Postgresql
+from resources.errors import StorageError
+from tests.backends import test_mysql, test_postgresql
+from tests.lake.state import FIRST_DAY, append, document
+from tests.servers import Sql, free_port
+
+SERVERS = [
+    pytest.param(("postgresql_server", test_postgresql.settings), id="postgresql"),
+    pytest.param(("mysql_server", test_mysql.settings), id="mysql"),
+]
+
+
+def refusal(settings: Postgresql | Mysql) -> str:
+    """What is told when nothing can be stored, with all that a traceback would show."""
+    with pytest.raises(StorageError) as caught:
+        append(settings.open(), [document("a")])  # type: ignore[arg-type]
+    return "".join(traceback.format_exception(caught.value))
+
+
+@pytest.fixture(params=SERVERS)
+def of_server(request: pytest.FixtureRequest) -> tuple[Any, Sql]:
+    fixture, settings = request.param
+    return settings, request.getfixturevalue(fixture)
+
+
+def test_wrong_credentials_are_refused_and_not_shown(of_server: tuple[Any, Sql]) -> None:
+    settings, server = of_server
+    told = refusal(settings(server, password="not-the-pass-word"))
+    assert "not-the-pass-word" not in told
+    assert server.password not in told
+
+
+def test_a_missing_database_is_named(of_server: tuple[Any, Sql]) -> None:
+    settings, server = of_server
+    told = refusal(settings(server, database="not_there"))
+    assert "not_there" in told
+    assert server.password not in told
+
+
+def test_nobody_there(of_server: tuple[Any, Sql]) -> None:
+    settings, server = of_server
+    told = refusal(settings(server, port=free_port(), timeout_seconds=2.0))
+    assert server.password not in told
+
+
+def test_another_authority_is_not_believed(of_server: tuple[Any, Sql], tmp_path: Path) -> None:
+    settings, server = of_server
+    own = {"host": "localhost", "ssl_ca": server.ca}
+    other = str(tmp_path / "ca.pem")
+    trustme.CA().cert_pem.write_to_path(other)
+    if settings is test_postgresql.settings:
+        own["ssl_mode"] = "verify-full"
+    append(settings(server, **own).open(), [document("a")])
+    assert "certificate" in refusal(settings(server, **(own | {"ssl_ca": other}))).lower()
+
+
+def test_days_and_filters_are_asked_of_the_server(of_server: tuple[Any, Sql]) -> None:
+    settings, server = of_server
+    backend = settings(server).open()
+    append(backend, [document("a"), document("bb", date(2025, 4, 1))])
+    asked: list[tuple[str, Any]] = []
+
+    def hear(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    try:
+        seen = backend.reading(
+            lambda c: c.sql("SELECT validation_run_id FROM runs").fetchall(),
+            FIRST_DAY,
+            FIRST_DAY,
+            (RUNS,),
+            Pushdown(plugin="plugin-1"),
+        )
+    finally:
+        event.remove(Engine, "before_cursor_execute", hear)
+    assert seen == [("a",)]
+    [selected] = [(s, p) for s, p in asked if "_runs" in s and "target_plugin" in s and "WHERE" in s]
+    assert "run_date" in selected[0].partition("WHERE")[2]
+    assert "plugin-1" in str(selected[1])
