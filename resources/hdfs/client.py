@@ -115,6 +115,7 @@ class Client(pyhdfs.HdfsClient):
         # What may have been done in part is not repeated, but for a file that is written anew.
         again = op == "OPEN" or params.get("overwrite") == "true"
         silent: list[str] = []
+        deadline = time.monotonic() + self.timeout
         while True:
             if silent:
                 params["excludedatanodes"] = ",".join(silent)
@@ -141,8 +142,10 @@ class Client(pyhdfs.HdfsClient):
                 _check(response, expected, path)
             except _Refusal as refusal:
                 # Its NameNode stopped being the active one while the DataNode was at it.
-                if not again:
+                if not again or not refusal.passes or time.monotonic() >= deadline:
                     raise ConnectionError(str(refusal)) from refusal
+                if data is not None and not isinstance(data, bytes):
+                    data.seek(0)
                 time.sleep(PAUSE)
                 continue
             return response
