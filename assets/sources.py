@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from resources.contract import RUN_FILE_SUFFIXES, Delivery
 from resources.errors import StorageError, UsageError
-from resources.files import modified_at, open_filesystem, without_secrets
+from resources.files import modified_at, open_filesystem
+from resources.secrets import secrets_in, told, without_secrets
 
 if TYPE_CHECKING:
     import fsspec
@@ -132,9 +133,8 @@ def _find_remote(source: str, storage_options: dict[str, Any] | None) -> Iterato
                 if name.lower().endswith(RUN_FILE_SUFFIXES)
             }
     except Exception as error:  # fsspec storages raise what their drivers raise
-        raise StorageError(
-            f"Could not list {without_secrets(source)}: {type(error).__name__}: {error}."
-        ) from error
+        secrets = secrets_in({"url": source, "storage_options": storage_options or {}})
+        raise StorageError(f"Could not list {without_secrets(source)}: {told(error, secrets)}.") from None
     if not infos:
         raise UsageError(
             f"{without_secrets(source)}: no such file or folder, or nothing in it is a run file."
@@ -218,4 +218,5 @@ def _read_remote(fs: fsspec.AbstractFileSystem, paths: list[str]) -> list[bytes]
         with ThreadPoolExecutor(FETCHES_IN_FLIGHT // 8) as pool:
             return list(pool.map(fs.cat_file, paths))
     except Exception as error:
-        raise StorageError(f"Could not read run files: {type(error).__name__}: {error}.") from error
+        secrets = secrets_in(fs.storage_options)
+        raise StorageError(f"Could not read run files: {told(error, secrets)}.") from None

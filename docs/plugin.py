@@ -21,7 +21,7 @@ _HEAD = "# Generated from the code by `python -m docs.generate`; edits are overw
 
 
 class _NoAliases(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (what it overrides has it)
         return True
 
 

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from resources.backend import Backend
 from resources.backends import BACKENDS, settings_of
 from resources.backends.settings import Settings
@@ -31,9 +29,6 @@ AUTO = "auto"
 LOCAL_FILE = "local_file"
 FSSPEC = "fsspec"
 ENVIRONMENT_VARIABLE = "ISSUELAKE_CONFIG"
-
-_QUOTED = re.compile(r"(Invalid enum value) .*?(?=( - at `|$))", re.DOTALL)
-"""Where msgspec quotes the value that it refuses, which may be a secret in the wrong place."""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -116,15 +111,7 @@ def active(backends: list[Configured]) -> Configured:
 
 def _settings(name: str, keys: Any) -> Settings:
     where = f"storage_config.{name}"
-    expanded = _expanded(keys if keys is not None else {}, where)
-    kind = settings_of(name)
-    try:
-        # Not strict: what comes from the environment is text, a port too.
-        return msgspec.convert(expanded, kind, strict=False)
-    except msgspec.ValidationError as error:
-        known = ", ".join(kind.__struct_fields__)
-        reason = _QUOTED.sub(r"\1", str(error))
-        raise ConfigError(f"{where}: {reason}; its keys are {known}.") from None
+    return settings_of(name).of(_expanded(keys if keys is not None else {}, where), where)
 
 
 def _expanded(value: Any, where: str) -> Any:

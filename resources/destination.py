@@ -24,8 +24,8 @@ from resources.files import (
     open_filesystem,
     protocols,
     sync_folder,
-    without_secrets,
 )
+from resources.secrets import secrets_in, told, without_secrets
 
 STANDARD_OUTPUT = "-"
 
@@ -124,6 +124,7 @@ class _Remote:
 
     def __init__(self, url: str, storage_options: dict[str, Any] | None) -> None:
         self.path = without_secrets(url)
+        self._secrets = secrets_in({"url": url, "storage_options": storage_options or {}})
         self._fs, self._target = open_filesystem(url, storage_options)
         if not os.path.basename(self._target) or url.endswith("/"):
             raise UsageError(f"{self.path} is a folder; name the file to write.")
@@ -144,7 +145,7 @@ class _Remote:
             else:
                 self._put_and_rename(made, target)
         except Exception as error:  # fsspec storages raise what their drivers raise
-            raise StorageError(f"Could not write {self.path}: {type(error).__name__}: {error}.") from error
+            raise StorageError(f"Could not write {self.path}: {told(error, self._secrets)}.") from None
 
     def _put_and_rename(self, made: Path, target: str) -> None:
         folder, name = target.rsplit("/", 1)

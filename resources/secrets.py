@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -16,6 +16,9 @@ _SHORTEST = 4
 """Shorter ones would turn up in ordinary words."""
 
 MASK = "***"
+
+LONGEST = 500
+"""Characters of a driver's error; some append whole answers of the server."""
 
 
 def secrets_in(options: Mapping[str, Any]) -> frozenset[str]:
@@ -37,6 +40,19 @@ def scrubbed(text: str, settings: Any) -> str:
     return hide(text, secrets_in({"": msgspec.to_builtins(settings, enc_hook=str)}))
 
 
+def told(error: Exception, secrets: frozenset[str]) -> str:
+    """What a driver's error says, on one line, without secrets."""
+    return hide(" ".join(f"{type(error).__name__}: {error}".split()), secrets)[:LONGEST].rstrip(" .:")
+
+
+def without_secrets(url: str) -> str:
+    """`url` without user name, password, query and fragment."""
+    parts = urlsplit(url)
+    if not parts.scheme or ("@" not in parts.netloc and not parts.query and not parts.fragment):
+        return url
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
 def _values(options: Mapping[str, Any], secret: bool = False) -> Iterator[str]:
     """The values whose names, or the names of what they stand in, are secret, and what URLs hold."""
     for name, value in options.items():
@@ -53,9 +69,7 @@ def _values(options: Mapping[str, Any], secret: bool = False) -> Iterator[str]:
 
 
 def _in_url(url: str) -> Iterator[str]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # as a URL it says nothing
-        return
-    password = parts.netloc.rpartition("@")[0].partition(":")[2]
-    yield from filter(None, (password, unquote(password), parts.query))
+    # By hand: urlsplit takes no password that has a slash in it, as people write them.
+    rest = url.partition("://")[2]
+    password = rest.rpartition("@")[0].partition(":")[2]
+    yield from filter(None, (password, unquote(password), rest.partition("?")[2]))

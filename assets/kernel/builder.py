@@ -174,7 +174,7 @@ class Builder:
             return False
         issues, raw = looked.issues, looked.delivery.raw
         listed = run.issues_list is not None
-        run.issues_list = None  # type: ignore[assignment]
+        run.issues_list = None  # type: ignore[assignment]  # absent, as it may be: so it is not encoded
         fields = _encode(run)
         colons = fields.count(b":") + listed
         if (head := _head(raw, looked.raws)) is None:

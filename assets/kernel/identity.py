@@ -58,12 +58,13 @@ def _tell_apart(identities: list[int], bounds: Sequence[int], first: int) -> lis
         if len(met) == len(of_run):
             continue
         met.clear()
-        again = [row for row, number in enumerate(of_run, start) if number in met or met.add(number)]  # type: ignore[func-returns-value]
         ordinals: dict[int, int] = {}
-        for row in again:
-            number = identities[row]
-            ordinals[number] = ordinal = ordinals.get(number, 0) + 1
-            identities[row] = further.setdefault((number, ordinal), first + len(further))
+        for row, number in enumerate(of_run, start):
+            if number in met:
+                ordinals[number] = ordinal = ordinals.get(number, 0) + 1
+                identities[row] = further.setdefault((number, ordinal), first + len(further))
+            else:
+                met.add(number)
     return list(further)
 
 

@@ -53,7 +53,7 @@ def outcome(document: Any, storage: str | None = None, config: str | Path | None
         backends = _backends(asked, storage, config)
         backend = active(backends).name
         answer = _answered(asked, backends)
-    except Exception as error:
+    except Exception as error:  # whatever it is, the caller gets an answer
         return failure(error, operation, backend, backends)
     COUNTERS.count(answer["success"])
     return Outcome(answer)

@@ -64,12 +64,6 @@ class DatabaseFactory(Settings, kw_only=True):
 
         return Failover(self.members(), self.factory_config.health_check_interval)
 
-    def __repr__(self) -> str:
-        return f"DatabaseFactory({self.place()})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("place", self.place())]
-
     def _settings(self, name: str, keys: dict[str, Any]) -> Settings:
         from resources.backends import BACKENDS, settings_of
 
@@ -80,8 +74,4 @@ class DatabaseFactory(Settings, kw_only=True):
         kind = settings_of(name)
         takes = [key for key in _TABLE_KEYS if key in kind.__struct_fields__]
         given = dict.fromkeys(takes, self.table_name) if self.table_name is not None else {}
-        try:
-            return msgspec.convert(given | keys, kind)
-        except msgspec.ValidationError as error:
-            fields = ", ".join(kind.__struct_fields__)
-            raise ConfigError(f"{where}: {error}; its keys are {fields}.") from None
+        return kind.of(given | keys, where)

@@ -9,8 +9,9 @@ import msgspec
 
 from resources.backends.settings import Settings
 from resources.errors import ConfigError
-from resources.files import open_files, without_secrets
+from resources.files import open_files
 from resources.lake import Lake
+from resources.secrets import without_secrets
 
 DEFAULT_FOLDER = "lake"
 
@@ -19,6 +20,8 @@ class LocalFile(Settings, kw_only=True):
     """A lake in a local folder."""
 
     storage_path: str = DEFAULT_FOLDER
+    backup_enabled: bool = True
+    """Makes no difference: a lake overwrites no file, so there is nothing to keep a copy of."""
     priority: int = 99
 
     def place(self) -> str:

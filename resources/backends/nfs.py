@@ -16,6 +16,7 @@ class Nfs(Settings, kw_only=True):
     mount_path: str
     storage_path: str = "lake"
     backup_enabled: bool = True
+    """Makes no difference: a lake overwrites no file, so there is nothing to keep a copy of."""
     priority: int = 4
 
     def __post_init__(self) -> None:

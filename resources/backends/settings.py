@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
+
+from resources.errors import ConfigError
+from resources.secrets import MASK
 
 if TYPE_CHECKING:
     from resources.backend import Backend
@@ -25,7 +29,8 @@ HARMLESS = frozenset(
 )
 """The keys whose values a `repr` shows. Any other may hold what a `${NAME}` was replaced by."""
 
-HIDDEN = "***"
+_QUOTED = re.compile(r"(Invalid enum value) .*?(?=( - at `|$))", re.DOTALL)
+"""Where msgspec quotes the value that it refuses, which may be a secret in the wrong place."""
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -33,6 +38,17 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     priority: int
     """The lowest number is the one that `auto` takes."""
+
+    @classmethod
+    def of(cls, keys: Any, where: str) -> Self:
+        """The settings that `keys`, found at `where`, are. Raises `ConfigError`."""
+        try:
+            # Not strict: what comes from the environment is text, a port too.
+            return msgspec.convert(keys, cls, strict=False)
+        except msgspec.ValidationError as error:
+            reason = _QUOTED.sub(r"\1", str(error))
+            known = ", ".join(cls.__struct_fields__)
+            raise ConfigError(f"{where}: {reason}; its keys are {known}.") from None
 
     def place(self) -> str:
         """Where it is, without secrets."""
@@ -50,4 +66,4 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
         for key in self.__struct_fields__:
-            yield key, getattr(self, key) if key in HARMLESS else HIDDEN
+            yield key, getattr(self, key) if key in HARMLESS else MASK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ from sqlalchemy.engine import Engine
 from resources.backend import RUNS, Pushdown
 from resources.backends.sql.settings import Mysql, Postgresql
 from resources.errors import StorageError
-from tests.backends import test_mysql, test_postgresql
+from tests.backends.sql_servers import settings
 from tests.lake.state import FIRST_DAY, append, document
 from tests.servers import Sql, free_port
 
 SERVERS = [
-    pytest.param(("postgresql_server", test_postgresql.settings), id="postgresql"),
-    pytest.param(("mysql_server", test_mysql.settings), id="mysql"),
+    pytest.param(("postgresql_server", Postgresql), id="postgresql"),
+    pytest.param(("mysql_server", Mysql), id="mysql"),
 ]
 
 
@@ -33,45 +34,45 @@ def refusal(settings: Postgresql | Mysql) -> str:
 
 
 @pytest.fixture(params=SERVERS)
-def of_server(request: pytest.FixtureRequest) -> tuple[Any, Sql]:
-    fixture, settings = request.param
-    return settings, request.getfixturevalue(fixture)
+def of_server(request: pytest.FixtureRequest) -> tuple[partial[Any], Sql]:
+    fixture, kind = request.param
+    return partial(settings, kind), request.getfixturevalue(fixture)
 
 
-def test_wrong_credentials_are_refused_and_not_shown(of_server: tuple[Any, Sql]) -> None:
-    settings, server = of_server
-    told = refusal(settings(server, password="not-the-pass-word"))
+def test_wrong_credentials_are_refused_and_not_shown(of_server: tuple[partial[Any], Sql]) -> None:
+    configure, server = of_server
+    told = refusal(configure(server, password="not-the-pass-word"))
     assert "not-the-pass-word" not in told
     assert server.password not in told
 
 
-def test_a_missing_database_is_named(of_server: tuple[Any, Sql]) -> None:
-    settings, server = of_server
-    told = refusal(settings(server, database="not_there"))
+def test_a_missing_database_is_named(of_server: tuple[partial[Any], Sql]) -> None:
+    configure, server = of_server
+    told = refusal(configure(server, database="not_there"))
     assert "not_there" in told
     assert server.password not in told
 
 
-def test_nobody_there(of_server: tuple[Any, Sql]) -> None:
-    settings, server = of_server
-    told = refusal(settings(server, port=free_port(), timeout_seconds=2.0))
+def test_nobody_there(of_server: tuple[partial[Any], Sql]) -> None:
+    configure, server = of_server
+    told = refusal(configure(server, port=free_port(), timeout_seconds=2.0))
     assert server.password not in told
 
 
-def test_another_authority_is_not_believed(of_server: tuple[Any, Sql], tmp_path: Path) -> None:
-    settings, server = of_server
+def test_another_authority_is_not_believed(of_server: tuple[partial[Any], Sql], tmp_path: Path) -> None:
+    configure, server = of_server
     own = {"host": "localhost", "ssl_ca": server.ca}
     other = str(tmp_path / "ca.pem")
     trustme.CA().cert_pem.write_to_path(other)
-    if settings is test_postgresql.settings:
+    if configure.args == (Postgresql,):
         own["ssl_mode"] = "verify-full"
-    append(settings(server, **own).open(), [document("a")])
-    assert "certificate" in refusal(settings(server, **(own | {"ssl_ca": other}))).lower()
+    append(configure(server, **own).open(), [document("a")])
+    assert "certificate" in refusal(configure(server, **(own | {"ssl_ca": other}))).lower()
 
 
-def test_days_and_filters_are_asked_of_the_server(of_server: tuple[Any, Sql]) -> None:
-    settings, server = of_server
-    backend = settings(server).open()
+def test_days_and_filters_are_asked_of_the_server(of_server: tuple[partial[Any], Sql]) -> None:
+    configure, server = of_server
+    backend = configure(server).open()
     append(backend, [document("a"), document("bb", date(2025, 4, 1))])
     asked: list[tuple[str, Any]] = []
 

@@ -41,7 +41,7 @@ def five_years(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with a run on every day, stored in one batch: a file a day, as after compaction."""
     folder = tmp_path_factory.mktemp("years")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("resources.files.os.fsync", lambda _: None)
+        patched.setattr("os.fsync", lambda _: None)
         append(Lake(LocalFiles(folder)), [document(f"run of {day}", day, issues=1) for day in YEARS])
         listing = layout.data_files(LocalFiles(folder))
         index.Index(LocalFiles(folder)).tidy(listing, fold=True)

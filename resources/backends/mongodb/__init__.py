@@ -33,12 +33,6 @@ class MongoDb(Settings, kw_only=True):
 
         return MongoStore(connect(self))
 
-    def __repr__(self) -> str:
-        return f"MongoDb({self.place()})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("place", self.place())]
-
 
 def _hosts(connection_string: str) -> str:
     """The hosts of a connection string, of which nothing is shown that may be part of a password."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from resources.backends.mongodb import MongoDb
 from resources.errors import ConfigError, StorageError, UsageError
+from resources.secrets import hide, secrets_in
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -46,7 +46,7 @@ class Connection:
         self.url = settings.place()
         self.client = client
         self.timeout = settings.timeout_seconds
-        self._secrets = _secrets(settings.connection_string)
+        self._secrets = secrets_in({"connection_string": settings.connection_string})
         self._snapshots: bool | None = None
         self.read_preference = client.read_preference
         concern: Document = {"w": "majority", "j": True, "wtimeout": int(self.timeout * 1000)}
@@ -88,8 +88,7 @@ class Connection:
             text = f"no server answered in time or the connection broke ({text.partition(', Timeout:')[0]})"
         else:
             text = text.partition(", full error:")[0]
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
+        text = hide(text, self._secrets)
         return text.splitlines()[0][:300].rstrip(".") if text else type(error).__name__
 
     @contextmanager
@@ -178,12 +177,3 @@ def _read_preference(given: str | None) -> Document:
     raise ConfigError(
         f"mongodb.read_preference is {given!r}, which is not one of {', '.join(_READ_PREFERENCES)}."
     )
-
-
-def _secrets(connection_string: str) -> list[str]:
-    """What of a connection string must not be seen, as it stands there and as it is meant."""
-    rest = connection_string.partition("://")[2]
-    account = rest.rpartition("@")[0]
-    password = account.partition(":")[2]
-    found = {connection_string, account, password, unquote(password)}
-    return sorted(filter(None, found), key=len, reverse=True)

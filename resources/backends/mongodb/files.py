@@ -5,10 +5,6 @@ Pieces are written before the file and removed after it, so a file is there whol
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +15,7 @@ from bson import ObjectId
 from resources.backends.mongodb.connection import Collections, Connection, Document
 from resources.errors import Vanished
 from resources.files import Entry
+from resources.files.fetched import Fetched
 
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
@@ -72,8 +69,7 @@ class MongoFiles:
         self.url = connection.url
         self._connection = connection
         self._collections = connection.writing
-        self._fetched = tempfile.mkdtemp(prefix="issuelake-")
-        weakref.finalize(self, shutil.rmtree, self._fetched, ignore_errors=True)
+        self._fetched = Fetched()
 
     def folders(self, path: str) -> list[str]:
         above = f"{path}/" if path else ""
@@ -120,16 +116,7 @@ class MongoFiles:
                 files.delete_many({"_id": {"$in": list(lost)}})
 
     def paths(self, paths: Sequence[str]) -> list[str]:
-        local = {path: os.path.join(self._fetched, path.replace("/", os.sep)) for path in paths}
-        for path, name in local.items():
-            if not os.path.exists(name):
-                data = self.read(path)
-                os.makedirs(os.path.dirname(name), exist_ok=True)
-                handle, temporary = tempfile.mkstemp(dir=self._fetched)
-                with open(handle, "wb") as file:
-                    file.write(data)
-                os.rename(temporary, name)
-        return list(local.values())
+        return self._fetched.names(paths, lambda missing: map(self.read, missing))
 
 
 @contextmanager

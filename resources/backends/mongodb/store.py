@@ -96,7 +96,11 @@ class MongoStore(Backend):
         with self._connection.doing("read the deletions in"):
             return audits(self._connection.reading)
 
-    def compact_day(self, day: date, grace: timedelta | None = None) -> Compacted:  # noqa: ARG002
+    def compact_day(
+        self,
+        day: date,
+        grace: timedelta | None = None,  # noqa: ARG002  (there are no old files to keep)
+    ) -> Compacted:
         """How much a day holds: a database keeps itself in form."""
         from resources.lake.compact import Compacted
         from resources.schema import SEVERITY_COUNTS
@@ -112,13 +116,10 @@ class MongoStore(Backend):
 
     def maintain(
         self,
-        grace: timedelta | None = None,  # noqa: ARG002
+        grace: timedelta | None = None,  # noqa: ARG002  (there are no old files to keep)
         on_day: Callable[[Compacted], None] | None = None,
     ) -> Maintained:
-        """Finish interrupted deletions, and remove what killed writers left.
-
-        `grace` is for readers of old files, of which there are none here.
-        """
+        """Finish interrupted deletions, and remove what killed writers left."""
         from resources.backends.mongodb.deletions import finish
         from resources.lake.compact import ORPHAN_AGE
         from resources.lake.maintain import Maintained

@@ -134,21 +134,26 @@ class Database(Backend):
             for row in rows
         ]
 
-    def compact_day(self, day: date, grace: timedelta | None = None) -> Compacted:  # noqa: ARG002
+    def compact_day(
+        self,
+        day: date,
+        grace: timedelta | None = None,  # noqa: ARG002  (there are no old files to keep)
+    ) -> Compacted:
         """Nothing to bring into form; how much the day has."""
         return self._counted([day]).get(day, Compacted(day, 0, 0, 0, 0, False))
 
     def maintain(
         self,
-        grace: timedelta | None = None,  # noqa: ARG002
+        grace: timedelta | None = None,  # noqa: ARG002  (there are no old files to keep)
         on_day: Callable[[Compacted], None] | None = None,
     ) -> Maintained:
         """Let the database look at its tables anew, so that it plans queries well."""
         big = [self._tables.runs, self._tables.issues]
         self._session.write("analyse", lambda c: self._dialect.refresh(c, big))
         days = list(self._counted().values())
-        for day in days if on_day is not None else ():
-            on_day(day)  # type: ignore[misc]
+        if on_day is not None:
+            for day in days:
+                on_day(day)
         return Maintained(days, 0)
 
     def stored(self, days: Sequence[date], table: str) -> dict[date, tuple[int, int]]:

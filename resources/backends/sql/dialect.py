@@ -5,11 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
+from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
+
+from resources.backends.sql.settings import Mysql, Postgresql
+from resources.errors import UsageError
 
 ROWS_AT_ONCE = 20_000
 """Rows that are on their way as Python objects at a time."""
@@ -70,6 +74,49 @@ class Dialect(ABC):
     def column(self, values: list[Any], kind: pa.DataType) -> pa.Array:
         """The values of a column, as they were read, as Arrow."""
         return pa.array(values, kind)
+
+
+class ServerDialect(Dialect):
+    """A database behind a network, reached through a pool of connections."""
+
+    driver: str
+    """SQLAlchemy's name of the dialect and its driver."""
+    package: str
+    extra: str
+
+    def __init__(self, settings: Postgresql | Mysql) -> None:
+        self.settings = settings
+        self.url = settings.place()
+        self.secret = settings.password
+        self.writes = {"isolation_level": "READ COMMITTED"}
+
+    @abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """What the driver is given for each connection, beside who connects to what."""
+
+    def engine(self) -> sa.Engine:
+        try:
+            import_module(self.package)
+        except ImportError:
+            raise UsageError(
+                f"{self.name} needs a driver that is not installed: pip install 'issuelake[{self.extra}]'."
+            ) from None
+        settings = self.settings
+        url = sa.URL.create(
+            self.driver,
+            settings.username,
+            settings.password,
+            settings.host,
+            settings.port,
+            settings.database,
+        )
+        return sa.create_engine(
+            url,
+            connect_args=self.arguments(),
+            pool_size=settings.connection_pool_size,
+            pool_timeout=settings.timeout_seconds,
+            pool_pre_ping=True,
+        )
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
-import weakref
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -14,6 +10,7 @@ import sqlalchemy as sa
 from resources.backends.sql.session import Session
 from resources.errors import Vanished
 from resources.files import Entry
+from resources.files.fetched import Fetched
 
 PART_BYTES = 1024 * 1024
 
@@ -25,8 +22,7 @@ class TableFiles:
         self.url = session.dialect.url
         self._session = session
         self._table = session.tables.files
-        self._fetched = tempfile.mkdtemp(prefix="issuelake-")
-        weakref.finalize(self, shutil.rmtree, self._fetched, ignore_errors=True)
+        self._fetched = Fetched()
 
     def folders(self, path: str) -> list[str]:
         start = len(path) + 1 if path else 0
@@ -81,15 +77,7 @@ class TableFiles:
         """Nothing to do: a transaction leaves nothing half written."""
 
     def paths(self, paths: Sequence[str]) -> list[str]:
-        local = [os.path.join(self._fetched, path) for path in paths]
-        for path, name in zip(paths, local, strict=True):
-            if not os.path.exists(name):
-                os.makedirs(os.path.dirname(name), exist_ok=True)
-                handle, temporary = tempfile.mkstemp(dir=self._fetched)
-                with open(handle, "wb") as file:
-                    file.write(self.read(path))
-                os.rename(temporary, name)
-        return local
+        return self._fetched.names(paths, lambda missing: map(self.read, missing))
 
     def _below(self, path: str) -> sa.ColumnElement[bool]:
         column = self._table.c.path

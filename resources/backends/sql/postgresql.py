@@ -13,9 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import sqlalchemy as sa
 
-from resources.backends.sql.dialect import ROWS_AT_ONCE, Dialect
+from resources.backends.sql.dialect import ROWS_AT_ONCE, ServerDialect
 from resources.backends.sql.settings import Postgresql
-from resources.errors import ConfigError
 
 _PASSING = frozenset({"40001", "40P01", "23505", "42P07", "55P03"})
 """Not serializable, deadlock, stored meanwhile, made meanwhile, waited too long."""
@@ -24,46 +23,29 @@ _NUL, _MARK = "\0", "\ue000"
 """No text of PostgreSQL holds NUL: it is kept as the mark and 0, the mark itself as the mark and 1."""
 
 
-class PostgresqlDialect(Dialect):
+class PostgresqlDialect(ServerDialect):
     name = "postgresql"
-    reads = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}  # noqa: RUF012
-    writes = {"isolation_level": "READ COMMITTED"}  # noqa: RUF012
+    driver = "postgresql+psycopg"
+    package = "psycopg"
+    extra = "postgres"
 
     def __init__(self, settings: Postgresql) -> None:
-        self._settings = settings
-        self.url = settings.place()
-        self.secret = settings.password
+        super().__init__(settings)
+        self.reads = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._ssl_mode = settings.ssl_mode or ("verify-full" if settings.ssl_ca else "prefer")
 
-    def engine(self) -> sa.Engine:
-        try:
-            import psycopg  # noqa: F401
-        except ImportError:
-            raise ConfigError("postgresql needs a driver: pip install 'issuelake[postgres]'.") from None
-        settings = self._settings
-        seconds = settings.timeout_seconds
+    def arguments(self) -> dict[str, Any]:
+        milliseconds = round(self.settings.timeout_seconds * 1000)
         arguments: dict[str, Any] = {
-            "connect_timeout": max(1, round(seconds)),
-            "tcp_user_timeout": round(seconds * 1000),
-            "sslmode": settings.ssl_mode or ("verify-full" if settings.ssl_ca else "prefer"),
-            "options": f"-c timezone=UTC -c lock_timeout={round(seconds * 1000)}",
+            "connect_timeout": max(1, round(self.settings.timeout_seconds)),
+            "tcp_user_timeout": milliseconds,
+            "sslmode": self._ssl_mode,
+            "options": f"-c timezone=UTC -c lock_timeout={milliseconds}",
             "application_name": "issuelake",
         }
-        if settings.ssl_ca:
-            arguments["sslrootcert"] = settings.ssl_ca
-        return sa.create_engine(
-            sa.URL.create(
-                "postgresql+psycopg",
-                settings.username,
-                settings.password,
-                settings.host,
-                settings.port,
-                settings.database,
-            ),
-            connect_args=arguments,
-            pool_size=settings.connection_pool_size,
-            pool_timeout=seconds,
-            pool_pre_ping=True,
-        )
+        if self.settings.ssl_ca:
+            arguments["sslrootcert"] = self.settings.ssl_ca
+        return arguments
 
     @contextmanager
     def alone(self, connection: sa.Connection, name: str) -> Iterator[None]:

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from resources.backends.sql.dialect import Dialect
-from resources.backends.sql.settings import HIDDEN
 from resources.backends.sql.tables import VERSION as CURRENT
 from resources.backends.sql.tables import Tables, bring_up_to_date, version
 from resources.errors import StorageError
+from resources.secrets import hide, secrets_in
 
 T = TypeVar("T")
 
@@ -79,6 +79,5 @@ class Session:
         number = f"{cause.args[0]}: " if cause.args and isinstance(cause.args[0], int) else ""
         text = str(cause.args[-1] if number else cause).strip() or type(cause).__name__
         line = text.splitlines()[0].rstrip(".")
-        if self.dialect.secret:
-            line = line.replace(self.dialect.secret, HIDDEN)
+        line = hide(line, secrets_in({"password": self.dialect.secret}))
         return f"{number}{line}. Look at its keys under storage_config and at the server, and try again."

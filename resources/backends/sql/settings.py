@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from resources.backends.settings import Settings
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from resources.backends.sql.database import Database
 
 DEFAULT_TABLE = "validation_issues"
-HIDDEN = "***"
 
 
 class _Sql(Settings, kw_only=True):
@@ -22,13 +21,6 @@ class _Sql(Settings, kw_only=True):
     timeout_seconds: float = 30.0
     max_history: int = 0
     """The newest runs to keep; 0 keeps all."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.__rich_repr__())})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        shown = {name: getattr(self, name) for name in self.__struct_fields__}
-        return [(name, HIDDEN if name == "password" and value else value) for name, value in shown.items()]
 
 
 class Sqlite(_Sql, kw_only=True):

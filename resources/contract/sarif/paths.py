@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from resources.contract.model import ContractError
 from resources.contract.sarif.model import Artifact, ArtifactLocation, Invocation, Run
-from resources.files import without_secrets
+from resources.secrets import without_secrets
 
 MAX_PATH = 4096
 """Characters; a location by index can be used by any number of results."""

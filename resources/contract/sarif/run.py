@@ -13,7 +13,7 @@ from resources.contract.quick import parse_timestamp
 from resources.contract.sarif.model import AutomationDetails, Component, Invocation, Result, Run
 from resources.contract.sarif.results import Results
 from resources.contract.sarif.strict import shallow, typed
-from resources.files import without_secrets
+from resources.secrets import without_secrets
 
 BATCH = 200
 """Results that are turned into issues, and then into bytes, at a time."""

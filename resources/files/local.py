@@ -1,0 +1,140 @@
+"""A folder on this machine, with nothing but the standard library: a short command does not pay for
+importing fsspec."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from resources.errors import StorageError, Vanished
+from resources.files.model import TEMPORARY_SUFFIX, Entry
+
+
+class LocalFiles:
+    """A folder on this machine (or mounted on it)."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = os.path.abspath(root)
+        self.url = self.root
+
+    def folders(self, path: str) -> list[str]:
+        try:
+            with os.scandir(self._full(path)) as entries:
+                return [e.name for e in entries if e.is_dir()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._failed("list", path, error) from error
+
+    def find(self, path: str) -> list[Entry]:
+        found = self.list_many([path])
+        for folder in self.folders(path):
+            found += self.find(f"{path}/{folder}")
+        return found
+
+    def list_many(self, paths: Sequence[str]) -> list[Entry]:
+        found: list[Entry | None] = []
+        for path in paths:
+            try:
+                with os.scandir(self._full(path)) as entries:
+                    found += [self._entry(path, e) for e in entries if not e.name.endswith(TEMPORARY_SUFFIX)]
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self._failed("list", path, error) from error
+        return [entry for entry in found if entry is not None]
+
+    def read(self, path: str) -> bytes:
+        try:
+            with open(self._full(path), "rb") as file:
+                return file.read()
+        except FileNotFoundError as error:
+            raise Vanished(f"{path} is not in {self.url}: list again") from error
+        except OSError as error:
+            raise self._failed("read", path, error) from error
+
+    def publish(self, path: str, data: bytes, renew: bool = False) -> None:
+        target = self._full(path)
+        if not renew and os.path.exists(target):
+            return
+        try:
+            temporary = self._write_beside(target, data)
+            self._rename(temporary, target)
+        except OSError as error:
+            raise self._failed("write", path, error) from error
+
+    def remove(self, path: str) -> None:
+        try:
+            os.unlink(self._full(path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._failed("remove", path, error) from error
+
+    def sweep(self, before: float) -> None:
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                if name.endswith(TEMPORARY_SUFFIX):
+                    with suppress(FileNotFoundError):
+                        if os.stat(f"{folder}/{name}").st_mtime < before:
+                            os.unlink(f"{folder}/{name}")
+
+    def paths(self, paths: Sequence[str]) -> list[str]:
+        return [self._full(path) for path in paths]
+
+    def _entry(self, folder: str, e: os.DirEntry[str]) -> Entry | None:
+        try:
+            stat = None if e.is_dir() else e.stat()
+        except FileNotFoundError:  # removed since the folder was read; the others in it still count
+            return None
+        return stat and Entry(f"{folder}/{e.name}", stat.st_size, stat.st_mtime)
+
+    def _write_beside(self, target: str, data: bytes) -> str:
+        """Write and sync `data` in a new file in the folder of `target`; its name."""
+        folder = os.path.dirname(target)
+        make_folders(folder)
+        temporary = f"{folder}/.{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with open(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            os.unlink(temporary)
+            raise
+        return temporary
+
+    def _rename(self, temporary: str, target: str) -> None:
+        try:
+            os.rename(temporary, target)
+        except OSError:
+            os.unlink(temporary)
+            raise
+        sync_folder(os.path.dirname(target))
+
+    def _full(self, path: str) -> str:
+        return f"{self.root}/{path}" if path else self.root
+
+    def _failed(self, verb: str, path: str, error: OSError) -> StorageError:
+        return StorageError(f"Could not {verb} {path or '.'} in {self.url}: {error.strerror or error}.")
+
+
+def make_folders(folder: str) -> None:
+    """Make `folder` and those above it; their names, too, must survive a crash of the machine."""
+    if not os.path.isdir(folder):
+        parent = os.path.dirname(folder)
+        make_folders(parent)
+        os.makedirs(folder, exist_ok=True)
+        sync_folder(parent)
+
+
+def sync_folder(folder: str) -> None:
+    """Make the names in `folder` survive a crash of the machine."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
