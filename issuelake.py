@@ -33,7 +33,7 @@ def connect(storage: str | None = None, *, config: str | Path | None = None) -> 
     from assets.sql_access import views
     from resources.config import open_storage
 
-    return views(open_storage(storage, config).lake)
+    return views(open_storage(storage, config).backend)
 
 
 async def process(context: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> dict[str, Any]:

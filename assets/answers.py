@@ -38,7 +38,7 @@ def answer(operation: str, storage: Storage, records: int, **parts: Any) -> Answ
     """An answer document: what was asked, of which storage, how many records, and `parts`."""
     return {
         "success": True,
-        "operation_result": operation_result(operation, storage.backend, records),
+        "operation_result": operation_result(operation, storage.name, records),
         **parts,
     }
 
@@ -133,13 +133,13 @@ def latest(storage: Storage, plugin: str | None = None) -> Answer:
         )
 
     whose = Pushdown(plugin=plugin)
-    for first, last in _back_in_time(storage.lake.days()):
+    for first, last in _back_in_time(storage.backend.days()):
         # Only the day that has the run is opened for its issues.
         if first == last:
             day: date | None = last
         else:
-            day = storage.lake.reading(newest_day, first, last, (layout.RUNS,), whose)
-        document = storage.lake.reading(newest_run, day, day, pushdown=whose) if day else None
+            day = storage.backend.reading(newest_day, first, last, (layout.RUNS,), whose)
+        document = storage.backend.reading(newest_run, day, day, pushdown=whose) if day else None
         if document is not None:
             return answer("get_latest_issues", storage, len(document["issues_list"]), issues_data=document)
     return answer("get_latest_issues", storage, 0, issues_data=None)
@@ -198,7 +198,7 @@ def history(storage: Storage, query: Query) -> Answer:
         )
 
     pushdown = Pushdown(plugin=query.plugin_name, until=compiled.pushdown.until)
-    rows = storage.lake.reading(work, None, compiled.last, pushdown=pushdown)
+    rows = storage.backend.reading(work, None, compiled.last, pushdown=pushdown)
     return answer("get_issue_history", storage, len(rows), issues_data={"history": rows})
 
 
@@ -212,7 +212,7 @@ def reading(
     import duckdb
 
     try:
-        return storage.lake.reading(work, compiled.first, compiled.last, tables, compiled.pushdown)
+        return storage.backend.reading(work, compiled.first, compiled.last, tables, compiled.pushdown)
     except duckdb.IOException:
         raise
     except duckdb.Error as error:

@@ -42,12 +42,12 @@ def delete(storage: Storage, query: Query, actor: str) -> Answer:
         statement = sql("assets", "runs_to_delete").format(where=compiled.runs_where)
         return connection.execute(statement, compiled.runs_parameters).fetchall()
 
-    runs = storage.lake.reading(select, compiled.first, compiled.last, (layout.RUNS,), compiled.pushdown)
+    runs = storage.backend.reading(select, compiled.first, compiled.last, (layout.RUNS,), compiled.pushdown)
     issues = sum(count for _, count in runs)
     deleted = 0 if query.dry_run else len(runs)
     audit_id = None
     if deleted:
-        audit_id = storage.lake.delete((run_id for run_id, _ in runs), Audit(actor, asked, issues))
+        audit_id = storage.backend.delete((run_id for run_id, _ in runs), Audit(actor, asked, issues))
     data = {
         "runs_deleted": len(runs),
         "issues_deleted": issues,

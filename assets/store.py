@@ -32,8 +32,8 @@ def store(storage: Storage, issues: dict[str, Any] | list[Any]) -> Answer:
         for run, position in zip(runs, positions, strict=True)
     ]
     chunk = kernel.build(deliveries)
-    storage.lake.reject(chunk.rejections)
-    appended = storage.lake.append(chunk.runs, chunk.issues) if chunk.runs.num_rows else Appended()
+    storage.backend.reject(chunk.rejections)
+    appended = storage.backend.append(chunk.runs, chunk.issues) if chunk.runs.num_rows else Appended()
     data = {
         "runs_stored": appended.runs_stored,
         "duplicates": appended.duplicates,

@@ -37,7 +37,7 @@ def issuelake(inbox: str, out: str) -> tuple[float, int]:
     from resources.config import open_storage
 
     started = perf_counter()
-    done = ingest.ingest(open_storage(out).lake, sources.find([inbox]))
+    done = ingest.ingest(open_storage(out).backend, sources.find([inbox]))
     elapsed = perf_counter() - started
     if done.runs_rejected or done.duplicates:
         raise ValueError(f"not a fresh ingest: {done}")

@@ -47,10 +47,11 @@ def run(setup: Setup) -> list[Row]:
 def _against_copy(
     storage: Storage, folder: Path, name: str, theirs: str, limit: float, out: Path, rounds: int
 ) -> Row:
+    order = ", ".join(f'"{name}" {direction} NULLS LAST' for name, direction in NEWEST_FIRST)
     samples = interleaved(
         {
             "ours": partial(_ours, storage, name, out),
-            "peer": partial(_peer, folder, theirs, out, f"ORDER BY {', '.join(NEWEST_FIRST)}"),
+            "peer": partial(_peer, folder, theirs, out, f"ORDER BY {order}"),
             "unordered": partial(_peer, folder, theirs, out, ""),
         },
         rounds,

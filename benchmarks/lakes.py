@@ -32,7 +32,7 @@ def lake(runs: int, span: timedelta) -> Path:
 
     def make(folder: Path) -> None:
         portion = _portion(runs // PORTIONS)
-        opened = open_storage(str(folder)).lake
+        opened = open_storage(str(folder)).backend
         rng = Random(2)
         for number in range(PORTIONS):
             start = END - span + number * span / PORTIONS

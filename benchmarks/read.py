@@ -51,7 +51,7 @@ def _group_by(what: str, ours: Path, peer: Path, rounds: int) -> Row:
 
     Ours chooses between copies as if this process had not read them before.
     """
-    lake = open_storage(str(ours)).lake
+    lake = open_storage(str(ours)).backend
 
     def with_rules() -> float:
         query = GROUP_BY.format(issues="issues")
@@ -77,7 +77,7 @@ def _with_deletions(lake: Path, copy: Path) -> Path:
         target = copy / path.relative_to(lake)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.link(path, target)
-    opened = open_storage(str(copy)).lake
+    opened = open_storage(str(copy)).backend
     every = f"SELECT validation_run_id FROM runs ORDER BY hash(validation_run_id) LIMIT {DELETED_RUNS}"
     chosen = opened.reading(lambda connection: connection.execute(every).fetchall())
     opened.delete(run_id for (run_id,) in chosen)

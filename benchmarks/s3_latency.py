@@ -33,12 +33,12 @@ def run(setup: Setup) -> list[Row]:
 
         def ours() -> float:
             with scratch() as folder:
-                lake = open_storage(str(folder)).lake
+                lake = open_storage(str(folder)).backend
                 return seconds(lambda: ingest.ingest(lake, sources.find([f"s3://{BUCKET}"], far)))
 
         def one_at_a_time() -> float:
             with scratch() as folder:
-                lake = open_storage(str(folder)).lake
+                lake = open_storage(str(folder)).backend
                 return seconds(lambda: ingest.store_deliveries(lake, list(_one_by_one(far))))
 
         samples = interleaved({"ours": ours, "peer": one_at_a_time}, setup.rounds)

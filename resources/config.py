@@ -35,10 +35,10 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 @dataclass(frozen=True)
 class Storage:
-    """A configured storage: the name of its backend, and what holds the runs and issues."""
+    """A configured storage: what the configuration calls it, and what holds the runs and issues."""
 
-    backend: str
-    lake: Backend
+    name: str
+    backend: Backend
 
 
 @dataclass(frozen=True)

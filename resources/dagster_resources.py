@@ -42,7 +42,7 @@ class LakeResource(ConfigurableResource[Backend]):
     def open(self) -> Backend:
         """The lake. Raises `ConfigError` and `UsageError` where it cannot be what it is said to be."""
         if not self.storage:
-            return open_storage().lake
+            return open_storage().backend
         return Lake(open_files(self.storage, _options("storage_options", self.storage_options)))
 
     @property

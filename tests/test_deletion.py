@@ -29,7 +29,7 @@ from tests.test_cli import Cli
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
     opened = open_storage(str(tmp_path / "lake"))
-    append(opened.lake, [document(f"{n}" * (1 + n % 3), DAYS[n % 3], issues=n) for n in range(6)])
+    append(opened.backend, [document(f"{n}" * (1 + n % 3), DAYS[n % 3], issues=n) for n in range(6)])
     return opened
 
 
@@ -55,11 +55,11 @@ def storage(tmp_path: Path) -> Storage:
     ],
 )
 def test_what_is_not_clearly_meant_is_refused(storage: Storage, keys: dict[str, Any], said: str) -> None:
-    before = everything(storage.lake)
+    before = everything(storage.backend)
     with pytest.raises(QueryError) as error:
         deletion.delete(storage, parse(keys), "a tester")
     assert said in str(error.value)
-    assert everything(storage.lake) == before
+    assert everything(storage.backend) == before
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_records_are_never_folded_away(storage: Storage) -> None:
     evil = "=cmd|' /C calc'!A0 \x1b[2J ☃ '\"; DROP"
     for n in range(3):
         deletion.delete(storage, parse({"run_id": f"{n}" * (1 + n % 3)}), f"{evil} {n}")
-        storage.lake.maintain(NOW)
-    assert [d.actor for d in storage.lake.deletions()] == [f"{evil} {n}" for n in range(3)]
-    assert [d.runs_deleted for d in storage.lake.deletions()] == [1, 1, 1]
+        storage.backend.maintain(NOW)
+    assert [d.actor for d in storage.backend.deletions()] == [f"{evil} {n}" for n in range(3)]
+    assert [d.runs_deleted for d in storage.backend.deletions()] == [1, 1, 1]
 
 
 def test_a_hundred_thousand_runs(tmp_path: Path) -> None:
@@ -111,19 +111,19 @@ def test_a_hundred_thousand_runs(tmp_path: Path) -> None:
         for n in range(count)
     ]
     chunk = kernel.build([Delivery("many", run) for run in runs])
-    opened.lake.append(chunk.runs, chunk.issues)
-    append(opened.lake, [document("kept", DAYS[5])])
+    opened.backend.append(chunk.runs, chunk.issues)
+    append(opened.backend, [document("kept", DAYS[5])])
     started = time.perf_counter()
     done = deletion.delete(opened, parse({"date_to": str(DAYS[1])}), "a tester")["issues_data"]
     assert done["runs_deleted"] == count
     assert answers.issues(opened, parse({}))["issues_data"]["total_count"] == 2
-    assert append(opened.lake, [document("run-7", DAYS[5])]).runs_stored == 1
+    assert append(opened.backend, [document("run-7", DAYS[5])]).runs_stored == 1
     assert time.perf_counter() - started < 30
     assert answers.issues(opened, parse({"text": "run-7"}))["issues_data"]["filtered_count"] == 2
-    [mark] = opened.lake.files.find(layout.DELETED)
+    [mark] = opened.backend.files.find(layout.DELETED)
     assert pq.read_metadata(tmp_path / mark.path).num_rows == count
-    opened.lake.maintain(NOW)
-    assert {f.day for f in layout.data_files(opened.lake.files)} == {DAYS[5]}
+    opened.backend.maintain(NOW)
+    assert {f.day for f in layout.data_files(opened.backend.files)} == {DAYS[5]}
 
 
 # --- the commands ----------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def test_a_hundred_thousand_runs(tmp_path: Path) -> None:
 
 @pytest.fixture
 def cli(tmp_path: Path, storage: Storage) -> Cli:
-    assert storage.lake.url == str(tmp_path / "lake")
+    assert storage.backend.url == str(tmp_path / "lake")
     return Cli(tmp_path)
 
 

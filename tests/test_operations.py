@@ -120,7 +120,7 @@ def test_a_rejected_run_is_kept_and_can_be_taken_in_when_mended() -> None:
     answer = checked(run({"issues": a_run(pipeline_score="85")}))
     assert answer["success"] is False
     assert answer["error"].startswith("The run was rejected: $.pipeline_score: '85' is not an integer")
-    lake = open_storage().lake
+    lake = open_storage().backend
     [kept] = lake.rejected()
     assert json.loads(lake.files.read(kept.path)) == a_run(pipeline_score="85")
     mended = json.dumps(a_run(pipeline_score=85)).encode()
@@ -153,7 +153,7 @@ def test_python_values_without_a_form_in_json_are_named() -> None:
 def refused_store(**fields: Any) -> str:
     answer = checked(run({"issues": [a_run(**fields)]}))
     assert answer["success"] is False
-    assert open_storage().lake.days() == []
+    assert open_storage().backend.days() == []
     return str(answer["error"])
 
 
@@ -254,7 +254,7 @@ def test_a_lost_connection_is_made_anew(sftp_server: servers.Storage) -> None:
         }
     }
     assert run({"issues": a_run(), **config})["success"]
-    opened(active(configured(config))).lake.files.fs.client.close()  # type: ignore[attr-defined]
+    opened(active(configured(config))).backend.files.fs.client.close()  # type: ignore[attr-defined]
     assert run({"operation": "get_issues", **config})["success"] is False
     assert run({"operation": "get_issues", **config})["issues_data"]["total_count"] == 1
 

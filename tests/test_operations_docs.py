@@ -96,7 +96,7 @@ def test_the_steps_fail_when_the_run_is_refused(project: Path) -> None:
     for block in blocks("sh"):
         with pytest.raises(AssertionError, match="hgih"):
             bash(block)
-    assert open_storage().lake.days() == []
+    assert open_storage().backend.days() == []
 
 
 def test_every_example_answers_as_the_page_says() -> None:

@@ -75,7 +75,7 @@ ISSUES = [
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     opened = open_storage(str(tmp_path_factory.mktemp("query") / "lake"))
-    append(opened.lake, RUNS)
+    append(opened.backend, RUNS)
     return opened
 
 
@@ -435,7 +435,7 @@ def test_each_issue_is_read_once(storage: Storage) -> None:
         chosen = query.compile(Query(text="main", limit=3))
         answers._page(Noting(), chosen, len(ISSUES))  # type: ignore[arg-type]
 
-    storage.lake.reading(work)
+    storage.backend.reading(work)
     assert len(statements) == 1
 
 

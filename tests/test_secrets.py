@@ -93,8 +93,8 @@ def test_nothing_that_a_backend_produces_shows_a_secret(
             for backend in configured(document):
                 produced += [repr(backend), str(backend), pretty_repr(backend), backend.settings.place()]
                 storage = backend.open()
-                produced += [repr(storage), repr(storage.lake), storage.lake.url]
-                storage.lake.days()
+                produced += [repr(storage), repr(storage.backend), storage.backend.url]
+                storage.backend.days()
         except IssuelakeError:
             produced.append(traceback.format_exc())
     produced += [*capfd.readouterr(), caplog.text]

@@ -88,7 +88,7 @@ def _keep_out_of(storage: Storage, export_path: str) -> None:
     """What lies in the folders of a lake is the lake's: another file there would be read as data."""
     remote = "://" in export_path and not export_path.startswith(("file://", "local://"))
     target = export_path if remote else os.path.realpath(os.path.expanduser(export_path.split("://", 1)[-1]))
-    root = storage.lake.url if remote else os.path.realpath(storage.lake.url)
+    root = storage.backend.url if remote else os.path.realpath(storage.backend.url)
     for folder in layout.FOLDERS:
         if target.startswith(f"{root.rstrip('/')}/{folder}/"):
             raise UsageError(f"{export_path} lies in the lake's own folder {folder}; export elsewhere.")

@@ -23,14 +23,14 @@ SUFFIX = ".manifest.json"
 
 def lake_part(selection: Selection, storage: Storage) -> dict[str, Any]:
     """What was read, and how; to be asked while the views of `selection` are there."""
-    marks = [e for table in (layout.DELETED, layout.REPLACED) for e in storage.lake.files.find(table)]
+    marks = [e for table in (layout.DELETED, layout.REPLACED) for e in storage.backend.files.find(table)]
     read = [(layout.lake_path(name), os.path.getsize(name)) for name in opened(selection.connection)]
     files = sorted([*read, *((mark.path, mark.size) for mark in marks)])
     parameters = [moment(p) if hasattr(p, "astimezone") else p for p in selection.parameters]
     return {
         "lake": {
-            "storage_backend": storage.backend,
-            "url": storage.lake.url,
+            "storage_backend": storage.name,
+            "url": storage.backend.url,
             "files": [{"path": path, "bytes": size} for path, size in files],
         },
         "sql": selection.statement,

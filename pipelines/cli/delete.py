@@ -59,7 +59,7 @@ def delete(
             raise UsageError(
                 f"This would delete {_counts(counted)}; where nobody can be asked, --yes says that it may."
             )
-        if not _confirmed(f"Delete {_counts(counted)} from {safe(opened.lake.url)}?"):
+        if not _confirmed(f"Delete {_counts(counted)} from {safe(opened.backend.url)}?"):
             print("Nothing was deleted.", file=sys.stderr)
             raise typer.Exit(1)
     answer = deletion.delete(opened, counting if dry_run else query, actor)
@@ -78,7 +78,7 @@ def deletions(storage: o.STORAGE = None, config: o.CONFIG = None, json: o.JSON =
     """
     from resources.config import open_storage
 
-    found = open_storage(storage, config).lake.deletions()
+    found = open_storage(storage, config).backend.deletions()
     if json:
         print_json({"deletions": found, "count": len(found)})
         return

@@ -60,9 +60,9 @@ def ingest(
     from resources.config import open_storage
 
     opened = open_storage(storage, config)
-    files = run_files.find(sources, skip=opened.lake.url, plugin=plugin)
+    files = run_files.find(sources, skip=opened.backend.url, plugin=plugin)
     with _progress(files, quiet=json) as progress:
-        done = ingesting.ingest(opened.lake, files, max_file_size * _MEBIBYTE, progress)
+        done = ingesting.ingest(opened.backend, files, max_file_size * _MEBIBYTE, progress)
     if json:
         print_json(
             {
@@ -72,7 +72,7 @@ def ingest(
                 "duplicates": done.duplicates,
                 "issues_stored": done.issues_stored,
                 "seconds": done.seconds,
-                "storage_backend_used": opened.backend,
+                "storage_backend_used": opened.name,
                 "rejections": done.rejections,
             }
         )
@@ -84,7 +84,7 @@ def ingest(
         print(
             f"{done.files} files: {done.runs_stored} runs stored with {done.issues_stored} issues,"
             f" {done.duplicates} duplicates, {done.runs_rejected} rejected"
-            f" in {done.seconds:.1f} s → {opened.lake.url}"
+            f" in {done.seconds:.1f} s → {opened.backend.url}"
         )
     if done.runs_rejected and not allow_rejects:
         raise typer.Exit(1)

@@ -53,7 +53,7 @@ def sql(
     from resources.config import open_storage
 
     text = _text(query)
-    rows = select(open_storage(storage, config).lake, text, max_rows, max_seconds)
+    rows = select(open_storage(storage, config).backend, text, max_rows, max_seconds)
     if json or format is Format.JSON:
         print_json(_documents(rows))
     elif format is Format.TABLE:

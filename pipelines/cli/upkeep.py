@@ -32,7 +32,7 @@ def list_rejected(storage: STORAGE = None, config: CONFIG = None, json: JSON = F
     """
     from resources.config import open_storage
 
-    waiting = open_storage(storage, config).lake.rejected()
+    waiting = open_storage(storage, config).backend.rejected()
     if json:
         print_json({"rejected": waiting, "count": len(waiting)})
         return
@@ -55,7 +55,7 @@ def show_rejected(
     from assets.rejected import find
     from resources.config import open_storage
 
-    lake = open_storage(storage, config).lake
+    lake = open_storage(storage, config).backend
     found = find(lake, rejected_id)
     content = lake.files.read(found.path)
     if json:
@@ -97,7 +97,7 @@ def replay_rejected(
     from resources.config import open_storage
 
     opened = open_storage(storage, config)
-    done = replay(opened.lake, rejected_ids or (), mended.read() if mended else None)
+    done = replay(opened.backend, rejected_ids or (), mended.read() if mended else None)
     if json:
         print_json(
             {
@@ -107,7 +107,7 @@ def replay_rejected(
                 "duplicates": done.duplicates,
                 "issues_stored": done.issues_stored,
                 "still_rejected": done.refused,
-                "storage_backend_used": opened.backend,
+                "storage_backend_used": opened.name,
             }
         )
     else:
@@ -143,7 +143,7 @@ def compact(
 
     from resources.config import open_storage
 
-    lake = open_storage(storage, config).lake
+    lake = open_storage(storage, config).backend
     period = timedelta(minutes=grace)
     try:
         chosen = None if day is None else date.fromisoformat(day)

@@ -58,7 +58,7 @@ def status(backends: Sequence[Configured]) -> Answer:
 
 def _check(backend: Configured) -> Health:
     try:
-        checked = opened(backend).lake.check()
+        checked = opened(backend).backend.check()
     except IssuelakeError as error:  # its driver is missing, or nobody answers
         checked = Health(False, 0.0, str(error))
     if checked.error is not None:

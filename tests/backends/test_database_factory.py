@@ -24,7 +24,7 @@ def factory(tmp_path: Path, **config: Any) -> Backend:
             "sqlite": {"database_path": str(tmp_path / "issues.db")},
         },
     }
-    return active(configured({"storage_config": {"database_factory": keys}})).open().lake
+    return active(configured({"storage_config": {"database_factory": keys}})).open().backend
 
 
 @pytest.fixture(autouse=True)

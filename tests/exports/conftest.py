@@ -89,7 +89,7 @@ def filled(folder: Path, documents: list[dict[str, Any]]) -> Storage:
     storage = open_storage(str(folder))
     chunk = kernel.build([Delivery("test.json", json.dumps(d).encode()) for d in documents])
     assert not chunk.rejections, [r.reason for r in chunk.rejections]
-    storage.lake.append(chunk.runs, chunk.issues)
+    storage.backend.append(chunk.runs, chunk.issues)
     return storage
 
 

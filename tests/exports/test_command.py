@@ -24,7 +24,7 @@ def run(
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
     options = {"stdout": subprocess.PIPE} | options
     done = subprocess.run(
-        [*COMMAND, *words, "--storage", storage.lake.url],
+        [*COMMAND, *words, "--storage", storage.backend.url],
         cwd=folder,
         stderr=subprocess.PIPE,
         env=environment,

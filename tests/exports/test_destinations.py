@@ -88,7 +88,7 @@ def test_a_full_disk_leaves_the_old_file(storage: Storage, tmp_path: Path, name:
         "try: export(open_storage(sys.argv[1]), Query(), None, sys.argv[2])\n"
         "except StorageError as error: print(error)"
     )
-    command = [sys.executable, "-c", code, storage.lake.url, str(target)]
+    command = [sys.executable, "-c", code, storage.backend.url, str(target)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for old in (None, "old"):
         if old:
@@ -176,7 +176,7 @@ def test_what_is_no_destination(storage: Storage, tmp_path: Path, path: str, say
             storage,
             Query(),
             None if "txt" in path else "csv",
-            path.format(folder=tmp_path, lake=storage.lake.url),
+            path.format(folder=tmp_path, lake=storage.backend.url),
         )
     assert names(tmp_path) == []
 

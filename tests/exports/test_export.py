@@ -109,7 +109,7 @@ def test_a_manifest_proves_the_export(storage: Storage, tmp_path: Path) -> None:
         "date_from": "2025-08-29",
         "where": "category IS NULL",
     }
-    root = Path(storage.lake.url)
+    root = Path(storage.backend.url)
     files = manifest["lake"]["files"]
     assert [f["path"].split("/")[:2] for f in files] == [["issues", "run_date=2025-08-29"]]
     assert all((root / f["path"]).stat().st_size == f["bytes"] for f in files)
@@ -124,13 +124,13 @@ def test_a_manifest_proves_the_export(storage: Storage, tmp_path: Path) -> None:
 
 def test_a_manifest_names_deletions(tmp_path: Path) -> None:
     storage = filled(tmp_path / "lake", run_documents())
-    storage.lake.delete(["run-2"])
+    storage.backend.delete(["run-2"])
     target = tmp_path / "x.csv"
     done = export(storage, Query(), None, str(target), manifest=True)["issues_data"]
     assert done["exported_count"] == 26
     listed = json.loads(Path(done["manifest_path"]).read_bytes())["lake"]["files"]
     assert [f["path"].split("/")[0] for f in listed] == ["deleted", "issues", "issues"]
-    storage.lake.maintain(timedelta(0))
+    storage.backend.maintain(timedelta(0))
     again = export(storage, Query(), None, str(target), manifest=True)["issues_data"]
     assert again["sha256"] == done["sha256"]
 

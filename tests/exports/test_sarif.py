@@ -146,12 +146,12 @@ def test_what_was_exported_can_be_taken_in_again(storage: Storage, tmp_path: Pat
     """Plugin, moment, severity and category come back; what had no category has one then."""
     path = tmp_path / "x.sarif"
     export(storage, Query(), None, str(path))
-    lake = open_storage(str(tmp_path / "lake")).lake
+    lake = open_storage(str(tmp_path / "lake")).backend
     done = ingest(lake, find([str(path)]))
     assert done.runs_rejected == 0
     question = (
         "SELECT target_plugin, timestamp, severity, coalesce(category, 'issue'), count(*)"
         " FROM issues GROUP BY ALL ORDER BY ALL"
     )
-    before, after = (which.reading(lambda c: c.sql(question).fetchall()) for which in (storage.lake, lake))
+    before, after = (which.reading(lambda c: c.sql(question).fetchall()) for which in (storage.backend, lake))
     assert after == before

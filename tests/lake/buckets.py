@@ -29,7 +29,7 @@ MARGIN = 3.0
 
 def open_lake(backend: str, keys: dict[str, Any]) -> Lake:
     """The lake that a configuration names."""
-    lake = active(configured({"storage_backend": backend, "storage_config": {backend: keys}})).open().lake
+    lake = active(configured({"storage_backend": backend, "storage_config": {backend: keys}})).open().backend
     assert isinstance(lake, Lake)
     return lake
 
@@ -127,7 +127,7 @@ class BucketContract(LakeContract):
         from rich.pretty import pretty_repr
 
         found = active(configured({"storage_config": {self.backend_name: place.options}}))
-        lake = found.open().lake
+        lake = found.open().backend
         shown = [
             repr(found),
             str(found.settings),
