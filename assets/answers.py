@@ -38,9 +38,16 @@ def answer(operation: str, storage: Storage, records: int, **parts: Any) -> Answ
     """An answer document: what was asked, of which storage, how many records, and `parts`."""
     return {
         "success": True,
-        "operation_result": operation_result(operation, storage.name, records),
+        "operation_result": operation_result(operation, storage.used, records) | selection(storage),
         **parts,
     }
+
+
+def selection(storage: Storage) -> Answer:
+    """Which backends were tried, where there are several to choose from."""
+    if storage.trace is None:
+        return {}
+    return {"selection": [msgspec.to_builtins(attempt) for attempt in storage.trace.attempts]}
 
 
 def operation_result(operation: str, backend: str, records: int) -> Answer:

@@ -51,7 +51,7 @@ def replay(
     result = Replayed()
     for rejected in chosen:
         result.tried += 1
-        raw = lake.files.read(rejected.path) if mended is None else mended
+        raw = lake.rejected_bytes(rejected) if mended is None else mended
         delivery = Delivery(rejected.source, raw, rejected.rejected_at, rejected.position)
         deliveries, refused = contract.split_again(delivery, max_file_bytes)
         chunk = kernel.build(deliveries)

@@ -126,6 +126,10 @@ class Backend(ABC):
 
         return waiting(self.files)
 
+    def rejected_bytes(self, rejected: Rejected) -> bytes:
+        """What was delivered, as it came."""
+        return self.files.read(rejected.path)
+
     def take_rejected(self, rejected_ids: Iterable[str]) -> None:
         """Strike deliveries off that have been stored after all."""
         from resources.lake.rejected import take

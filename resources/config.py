@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resources.backend import Backend
 from resources.backends import BACKENDS, settings_of
@@ -25,8 +27,14 @@ from resources.backends.settings import Settings
 from resources.errors import ConfigError, IssuelakeError
 from resources.secrets import scrubbed
 
+if TYPE_CHECKING:
+    from resources.selection.chain import Chain
+    from resources.selection.member import Member
+    from resources.selection.trace import Trace
+
 AUTO = "auto"
 LOCAL_FILE = "local_file"
+DATABASE_FACTORY = "database_factory"
 FSSPEC = "fsspec"
 ENVIRONMENT_VARIABLE = "ISSUELAKE_CONFIG"
 
@@ -35,19 +43,32 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 @dataclass(frozen=True)
 class Storage:
-    """A configured storage: what the configuration calls it, and what holds the runs and issues."""
+    """A configured storage: what the configuration calls it, and what holds the runs and issues.
+
+    `trace` says which backends were tried, where there are several to choose from.
+    """
 
     name: str
     backend: Backend
+    trace: Trace | None = None
+
+    @property
+    def used(self) -> str:
+        """What the backend that answered last is called."""
+        return self.trace.used if self.trace else self.name
 
 
 @dataclass(frozen=True)
 class Configured:
-    """A backend as a document configures it; `active` is the one that is used."""
+    """A backend as a document configures it.
+
+    `active` is the one to use; `fallback` are those that are used when it fails.
+    """
 
     name: str
     settings: Settings
     active: bool
+    fallback: bool = False
 
     def open(self) -> Storage:
         """The storage itself. Raises `ConfigError`, `UsageError` or `StorageError`."""
@@ -63,7 +84,43 @@ def open_storage(storage: str | None = None, config: str | Path | None = None) -
     Without either: the file that `ISSUELAKE_CONFIG` names, else the folder `lake` here. Raises
     `ConfigError`.
     """
-    return active(configured(configuration(storage, config))).open()
+    return Opened(configured(configuration(storage, config))).begin()
+
+
+class Opened:
+    """What stays open of a configuration from one operation to the next."""
+
+    def __init__(self, backends: Sequence[Configured]) -> None:
+        self._backends = backends
+        self._active = active(backends)
+        self.chain: Chain | None = None
+        """The backends to choose from, where there are several."""
+        if self._active.name == DATABASE_FACTORY or any(backend.fallback for backend in backends):
+            from resources.selection.opening import chain_of
+
+            self.chain = chain_of(backends)
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """Every backend that is configured, those of the chain first."""
+        from resources.selection.opening import apart
+
+        return [*(self.chain.members if self.chain else ()), *apart(self._backends, self.chain)]
+
+    def begin(self) -> Storage:
+        """The storage for one operation. Raises `ConfigError`, `UsageError` or `StorageError`."""
+        if self.chain is None:
+            return self._storage
+        from resources.selection.selected import Selected
+        from resources.selection.trace import Trace
+
+        preferred = self.chain.preferred.configured_as
+        trace = Trace(preferred)
+        return Storage(preferred, Selected(self.chain, trace), trace)
+
+    @cached_property
+    def _storage(self) -> Storage:
+        return self._active.open()
 
 
 def configuration(storage: str | None = None, config: str | Path | None = None) -> dict[str, Any]:
@@ -79,9 +136,10 @@ def configuration(storage: str | None = None, config: str | Path | None = None) 
 
 
 def configured(document: dict[str, Any]) -> list[Configured]:
-    """The backends of an operation document or configuration file, the lowest priority number first.
+    """The backends of an operation document or configuration file, in the order in which they are used.
 
-    At least one: `local_file` where nothing is configured. Raises `ConfigError`.
+    That is by priority, `local_file` last; one that is chosen by name comes first. At least one:
+    `local_file` where nothing is configured, and where others may fail. Raises `ConfigError`.
     """
     unknown = set(document) - {"storage_backend", "storage_config"}
     if unknown:
@@ -96,15 +154,27 @@ def configured(document: dict[str, Any]) -> list[Configured]:
         if not isinstance(name, str) or name not in BACKENDS:
             raise ConfigError(f"Unknown storage backend {name!r}; known are {AUTO}, {', '.join(BACKENDS)}.")
     settings = {name: _settings(name, keys) for name, keys in given.items()}
-    if chosen == AUTO:
-        chosen = min(settings, key=lambda name: settings[name].priority, default=LOCAL_FILE)
-    if chosen not in settings:
+    if chosen != AUTO and chosen not in settings:
         settings[chosen] = _settings(chosen, {})
-    ordered = sorted(settings, key=lambda name: settings[name].priority)
-    return [Configured(name, settings[name], name == chosen) for name in ordered]
+    several = chosen == AUTO or settings[chosen].failover
+    if several and LOCAL_FILE not in settings:
+        settings[LOCAL_FILE] = _settings(LOCAL_FILE, {})
+    ordered = sorted(settings, key=lambda name: (name != chosen, name == LOCAL_FILE, settings[name].priority))
+    replicas = settings[ordered[0]].replicate_to
+    for name in ordered:
+        for replica in settings[name].replicate_to:
+            if replica not in settings or replica == name:
+                raise ConfigError(
+                    f"storage_config.{name}.replicate_to names {replica!r}, which is not another backend"
+                    f" of storage_config: they are {', '.join(settings)}."
+                )
+    return [
+        Configured(name, settings[name], place == 0, place > 0 and (several or name in replicas))
+        for place, name in enumerate(ordered)
+    ]
 
 
-def active(backends: list[Configured]) -> Configured:
+def active(backends: Sequence[Configured]) -> Configured:
     """The one of `backends` that is used."""
     return next(backend for backend in backends if backend.active)
 

@@ -22,7 +22,7 @@ from pipelines.operations.dispatch import run
 from pipelines.operations.document import KEYS, OPERATIONS
 from pipelines.operations.schemas import input_schema, output_schema
 from pipelines.operations.storages import KEPT, opened
-from resources.config import active, configured, open_storage
+from resources.config import configured, open_storage
 from tests import servers
 
 INPUT = jsonschema.Draft202012Validator(input_schema())
@@ -232,7 +232,7 @@ def test_the_configuration_file_fills_in_what_the_document_leaves_out(
 
 def test_a_storage_stays_open_by_its_configuration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def storage(**keys: Any) -> Any:
-        return opened(active(configured({"storage_config": {"local_file": keys}})))
+        return opened(configured({"storage_config": {"local_file": keys}}))
 
     first = storage(storage_path="one")
     assert storage(storage_path="one") is first
@@ -249,12 +249,13 @@ def test_a_storage_stays_open_by_its_configuration(folder: Path, monkeypatch: py
 
 def test_a_lost_connection_is_made_anew(sftp_server: servers.Storage) -> None:
     config = {
+        "storage_backend": "fsspec",
         "storage_config": {
             "fsspec": {"url": f"{sftp_server.url}/lost", "storage_options": sftp_server.options}
-        }
+        },
     }
     assert run({"issues": a_run(), **config})["success"]
-    opened(active(configured(config))).backend.files.fs.client.close()  # type: ignore[attr-defined]
+    opened(configured(config)).backend.files.fs.client.close()  # type: ignore[attr-defined]
     assert run({"operation": "get_issues", **config})["success"] is False
     assert run({"operation": "get_issues", **config})["issues_data"]["total_count"] == 1
 
@@ -265,16 +266,18 @@ def test_health_of_several_storages(folder: Path) -> None:
         "fsspec": {"url": str(folder / "in-the-way"), "priority": 1},
         "local_file": {"storage_path": "well"},
     }
-    answer = ask("get_health_status", storage_config=config)
+    answer = ask("get_health_status", storage_config=config, storage_backend="fsspec")
     health = answer["health_status"]
     assert answer["success"] is False
     assert answer["error"] == health["backends"][0]["last_error"]
-    assert (health["storage_backend"], health["storage_healthy"]) == ("fsspec", False)
-    assert [(b["name"], b["active"], b["healthy"]) for b in health["backends"]] == [
-        ("fsspec", True, False),
-        ("local_file", False, True),
-    ]
+    assert (health["storage_backend"], health["verdict"]) == ("fsspec", "down")
     errors = health["error_count"]
+    health = ask("get_health_status", storage_config=config)["health_status"]
+    assert (health["storage_backend"], health["verdict"]) == ("local_file", "degraded")
+    assert [(b["name"], b["active"], b["healthy"]) for b in health["backends"]] == [
+        ("fsspec", False, False),
+        ("local_file", True, True),
+    ]
     run({"operation": "nonsense"})
     well = ask("get_health_status", storage_config=config, storage_backend="local_file")
     assert well["success"] is True

@@ -137,7 +137,14 @@ def test_a_missing_variable_is_named_with_its_key_and_nothing_else() -> None:
 
 def test_dagster_and_the_command_line_show_no_secret(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump({"storage_config": {"fsspec": seeded("fsspec", "${SEEDED_SECRET}")}}))
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "storage_backend": "fsspec",
+                "storage_config": {"fsspec": seeded("fsspec", "${SEEDED_SECRET}")},
+            }
+        )
+    )
     environment = {"ISSUELAKE_CONFIG": str(path), "SEEDED_SECRET": FROM_ENVIRONMENT}
     made = (
         "from pipelines.definitions import defs; import sys; sys.stdout.write(repr(defs.resources)); "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli import delete, export, ingesting, reading, upkeep
+from pipelines.cli import delete, export, failover, health, ingesting, reading, upkeep
 from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
 
@@ -37,7 +37,9 @@ app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
 app.command("compact", rich_help_panel=KEEP)(upkeep.compact)
 app.command("delete", rich_help_panel=KEEP)(delete.delete)
 app.command("deletions", rich_help_panel=KEEP)(delete.deletions)
-app.command("health", rich_help_panel=KEEP)(upkeep.health)
+app.command("health", rich_help_panel=KEEP)(health.health)
+app.command("reconcile", rich_help_panel=KEEP)(failover.reconcile)
+app.add_typer(failover.ledger, name="ledger", rich_help_panel=KEEP)
 app.command("run", rich_help_panel=ANY)(run_command.run)
 app.command("schema", rich_help_panel=KEEP)(upkeep.schema)
 app.command("version", rich_help_panel=KEEP)(upkeep.version)

@@ -57,6 +57,7 @@ def ingest(
     """
     from assets import ingest as ingesting
     from assets import sources as run_files
+    from assets.answers import selection
     from resources.config import open_storage
 
     opened = open_storage(storage, config)
@@ -72,7 +73,8 @@ def ingest(
                 "duplicates": done.duplicates,
                 "issues_stored": done.issues_stored,
                 "seconds": done.seconds,
-                "storage_backend_used": opened.name,
+                "storage_backend_used": opened.used,
+                **selection(opened),
                 "rejections": done.rejections,
             }
         )

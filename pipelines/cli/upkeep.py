@@ -1,4 +1,4 @@
-"""`issuelake rejected`, `compact`, `health`, `schema`, `version`."""
+"""`issuelake rejected`, `compact`, `schema`, `version`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def show_rejected(
 
     lake = open_storage(storage, config).backend
     found = find(lake, rejected_id)
-    content = lake.files.read(found.path)
+    content = lake.rejected_bytes(found)
     if json:
         print_json({"rejected": found, "content": content.decode("utf-8", "backslashreplace")})
         return
@@ -107,7 +107,7 @@ def replay_rejected(
                 "duplicates": done.duplicates,
                 "issues_stored": done.issues_stored,
                 "still_rejected": done.refused,
-                "storage_backend_used": opened.name,
+                "storage_backend_used": opened.used,
             }
         )
     else:
@@ -162,30 +162,6 @@ def compact(
         print_json({"days": done, "days_written": len(written), "files_before": before, "files_after": after})
         return
     print(f"{len(done)} days looked at, {len(written)} written: {before} files before, {after} now")
-
-
-def health(storage: STORAGE = None, config: CONFIG = None, json: JSON = False) -> None:
-    """Write, read back, compare and remove a small file on every configured storage.
-
-    Exits with 1 where that fails on the one that is used.
-
-    **Example**
-
-    `issuelake health --storage s3://bucket/issues`
-    """
-    from pipelines.operations.health import status
-    from resources.config import configuration, configured
-
-    answer = status(configured(configuration(storage, config)))
-    if json:
-        print_json(answer)
-    else:
-        for backend in answer["health_status"]["backends"]:
-            how = "healthy    " if backend["healthy"] else "not healthy"
-            what = f"{backend['latency_ms']:.1f} ms  {backend['url']}"
-            print(f"{how}  {backend['name']}  {safe(backend['last_error'] or what)}")
-    if not answer["success"]:
-        raise typer.Exit(1)
 
 
 def schema() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from assets import query as queries
-from assets.answers import Answer, operation_result
+from assets.answers import Answer, operation_result, selection
 from assets.query import Query
 from pipelines.operations.document import Document, parse
 from pipelines.operations.health import COUNTERS, status
@@ -47,20 +47,31 @@ def outcome(document: Any, storage: str | None = None, config: str | Path | None
     """What `run` answers, and how it came about."""
     operation, backend = UNKNOWN, AUTO
     backends: list[Configured] = []
+    used: Storage | None = None
     try:
         asked = parse(document)
         operation = asked.operation
         backends = _backends(asked, storage, config)
         backend = active(backends).name
-        answer = _answered(asked, backends)
+        if operation == "get_health_status":
+            answer = status(backends)
+        else:
+            used = opened(backends)
+            answer = _OPERATIONS[operation](used, asked)
     except Exception as error:  # whatever it is, the caller gets an answer
-        return failure(error, operation, backend, backends)
+        if isinstance(error, StorageError):
+            forget(backends)
+        return failure(error, operation, backend, backends, used)
     COUNTERS.count(answer["success"])
     return Outcome(answer)
 
 
 def failure(
-    error: Exception, operation: str = UNKNOWN, backend: str = AUTO, backends: Sequence[Configured] = ()
+    error: Exception,
+    operation: str = UNKNOWN,
+    backend: str = AUTO,
+    backends: Sequence[Configured] = (),
+    used: Storage | None = None,
 ) -> Outcome:
     """The answer that tells of `error`, without what is secret in the settings of `backends`."""
     COUNTERS.count(success=False)
@@ -74,7 +85,7 @@ def failure(
     return Outcome(
         {
             "success": False,
-            "operation_result": operation_result(operation, backend, 0),
+            "operation_result": operation_result(operation, backend, 0) | (selection(used) if used else {}),
             # A lone surrogate out of the document would keep the answer from being JSON.
             "error": message.encode("utf-8", "backslashreplace").decode(),
         },
@@ -86,17 +97,6 @@ def _backends(asked: Document, storage: str | None, config: str | Path | None) -
     given = asked.storage
     complete = len(given) == 2 and storage is None and config is None
     return configured(given if complete else configuration(storage, config) | given)
-
-
-def _answered(asked: Document, backends: list[Configured]) -> Answer:
-    if asked.operation == "get_health_status":
-        return status(backends)
-    backend = active(backends)
-    try:
-        return _OPERATIONS[asked.operation](opened(backend), asked)
-    except StorageError:
-        forget(backend)
-        raise
 
 
 def _store(storage: Storage, asked: Document) -> Answer:

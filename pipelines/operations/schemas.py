@@ -13,6 +13,8 @@ from pipelines.operations.document import Document
 from resources.backends import BACKENDS, settings_of
 from resources.config import AUTO
 from resources.schema import ISSUES, SEVERITIES, Column, json_schema
+from resources.selection.standing import State
+from resources.selection.trace import Attempt
 
 Schema = dict[str, Any]
 Count = Annotated[int, Meta(ge=0)]
@@ -55,6 +57,10 @@ class OperationResult(Struct, forbid_unknown_fields=True):
     storage_backend_used: str
     timestamp: Moment
     records_affected: Annotated[Count, Meta(description="runs for store and delete, issues for reads")]
+    selection: Annotated[
+        list[Attempt] | UnsetType,
+        Meta(description="which backends were tried, in their order; there where several could be used"),
+    ] = UNSET
 
 
 class RunOutcome(Struct, forbid_unknown_fields=True):
@@ -155,6 +161,12 @@ class Backend(Struct, forbid_unknown_fields=True):
     healthy: bool
     latency_ms: float
     last_error: str | None
+    last_failure: Moment | None
+    last_success: Moment | None
+    breaker: Annotated[State, Meta(description="open: it is left alone for its health_check_interval")]
+    owed_batches: Annotated[Count, Meta(description="what it is owed and others hold")]
+    owed_since: Moment | None
+    held_batches: Annotated[Count, Meta(description="what it holds for others")]
 
 
 class HealthStatus(Struct, forbid_unknown_fields=True):
@@ -162,8 +174,12 @@ class HealthStatus(Struct, forbid_unknown_fields=True):
 
     storage_healthy: bool
     storage_backend: str
+    verdict: Annotated[
+        Literal["healthy", "degraded", "down"], Meta(description="degraded: the preferred backend is away")
+    ]
     last_successful_operation: Moment | None
     error_count: Count
+    owed_batches: Annotated[Count, Meta(description="entries of the ledger; `issuelake reconcile` pays them")]
     backends: list[Backend]
 
 

@@ -8,43 +8,50 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 
 import msgspec
 
-from resources.config import Configured, Storage
+from resources.config import Configured, Opened, Storage
 from resources.errors import ConfigError
 
 KEPT = 32
 """Storages that stay open; of more the one that was not asked for the longest is let go."""
 
-_open: dict[bytes, Storage] = {}
+_open: dict[bytes, Opened] = {}
 _lock = threading.Lock()
 
 
-def opened(configured: Configured) -> Storage:
-    """The storage that `configured` describes. Raises `UsageError` or `StorageError`."""
-    key = _key(configured)
+def opened(backends: Sequence[Configured]) -> Storage:
+    """The storage that `backends` make, for one operation. Raises `UsageError` or `StorageError`."""
+    return kept(backends).begin()
+
+
+def kept(backends: Sequence[Configured]) -> Opened:
+    """What stays open of `backends`. Raises `ConfigError`."""
+    key = _key(backends)
     with _lock:
-        if (storage := _open.pop(key, None)) is not None:
-            _open[key] = storage
-            return storage
-    storage = configured.open()
-    with _lock:
-        storage = _open.setdefault(key, storage)
+        _open[key] = found = _open.pop(key, None) or Opened(backends)
         while len(_open) > KEPT:
             del _open[next(iter(_open))]
-    return storage
+    return found
 
 
-def forget(configured: Configured) -> None:
-    """Open the storage anew next time: a connection that failed may be gone for good."""
-    with _lock:
-        _open.pop(_key(configured), None)
+def forget(backends: Sequence[Configured]) -> None:
+    """Open the storage anew next time: a connection that failed may be gone for good.
+
+    Of several to choose from each looks after itself, and what is known of them is worth keeping.
+    """
+    if kept(backends).chain is None:
+        with _lock:
+            _open.pop(_key(backends), None)
 
 
-def _key(configured: Configured) -> bytes:
+def _key(backends: Sequence[Configured]) -> bytes:
+    told = [[backend.name, backend.active, backend.fallback, backend.settings] for backend in backends]
     try:
         # Relative paths mean another folder after a change of directory; a fork shares no connection.
-        return msgspec.json.encode([os.getpid(), os.getcwd(), configured.name, configured.settings])
+        return msgspec.json.encode([os.getpid(), os.getcwd(), told])
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"storage_config.{configured.name} must hold plain JSON values: {error}.") from None
+        names = ", ".join(backend.name for backend in backends)
+        raise ConfigError(f"storage_config ({names}) must hold plain JSON values: {error}.") from None

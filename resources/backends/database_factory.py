@@ -10,7 +10,7 @@ from resources.backends.settings import Settings
 from resources.errors import ConfigError
 
 if TYPE_CHECKING:
-    from resources.backends.failover import Failover
+    from resources.backend import Backend
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mongodb")
 """The backends that can stand under `databases`."""
@@ -59,10 +59,10 @@ class DatabaseFactory(Settings, kw_only=True):
     def place(self) -> str:
         return next(iter(self.members().values())).place()
 
-    def open(self) -> Failover:
-        from resources.backends.failover import Failover
+    def open(self) -> Backend:
+        from resources.selection.opening import factory_alone
 
-        return Failover(self.members(), self.factory_config.health_check_interval)
+        return factory_alone(self)
 
     def _settings(self, name: str, keys: dict[str, Any]) -> Settings:
         from resources.backends import BACKENDS, settings_of
@@ -74,4 +74,5 @@ class DatabaseFactory(Settings, kw_only=True):
         kind = settings_of(name)
         takes = [key for key in _TABLE_KEYS if key in kind.__struct_fields__]
         given = dict.fromkeys(takes, self.table_name) if self.table_name is not None else {}
-        return kind.of(given | keys, where)
+        interval = {"health_check_interval": self.factory_config.health_check_interval}
+        return kind.of(interval | given | keys, where)

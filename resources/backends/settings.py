@@ -20,9 +20,12 @@ HARMLESS = frozenset(
         "block_size",
         "connection_pool_size",
         "connection_timeout",
+        "failover",
+        "health_check_interval",
         "max_history",
         "port",
         "priority",
+        "replicate_to",
         "replication_factor",
         "timeout_seconds",
     }
@@ -38,6 +41,14 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     priority: int
     """The lowest number is the one that `auto` takes."""
+    timeout_seconds: float = 30.0
+    """After so long without an answer it is given up."""
+    health_check_interval: float = 30.0
+    """Seconds for which one that failed is left alone."""
+    failover: bool = False
+    """Whether others are used when it fails although it was chosen by name; under `auto` they are."""
+    replicate_to: list[str] = []
+    """Names of further backends that every batch is copied to."""
 
     @classmethod
     def of(cls, keys: Any, where: str) -> Self:

@@ -121,8 +121,13 @@ def _look_up(
 def judge(
     runs: pa.Table, known: dict[str, list[Copy]], deletions: dict[str, datetime]
 ) -> tuple[dict[int, _Verdict], Appended]:
-    """Which rows of `runs` are to be stored, and how; the others are duplicates."""
+    """Which rows of `runs` are to be stored, and how; the others are duplicates.
+
+    With a column `stored_at`, `runs` are copies of what another storage has: they keep that moment,
+    and one that was stored or deleted later here makes a duplicate of them.
+    """
     now = datetime.now(UTC)
+    moments_before = runs["stored_at"].to_pylist() if "stored_at" in runs.column_names else None
     result = Appended()
     in_batch: dict[str, tuple[int, str]] = {}
     verdicts: dict[int, _Verdict] = {}
@@ -130,9 +135,10 @@ def judge(
     new = _Verdict(now, "", set())
     ids_and_hashes = zip(runs["validation_run_id"].to_pylist(), runs["content_hash"].to_pylist(), strict=True)
     for row, (run_id, content_hash) in enumerate(ids_and_hashes):
+        before = moments_before[row] if moments_before is not None else None
         if run_id not in in_batch and run_id not in known and run_id not in deletions:
             in_batch[run_id] = row, content_hash
-            verdicts[row] = new
+            verdicts[row] = new if before is None else _Verdict(before, "", set())
             continue
         copies = known.get(run_id, ())
         latest = max(copies, default=None)
@@ -141,7 +147,9 @@ def judge(
         earlier_row, current = in_batch.get(
             run_id, (None, latest.content_hash if latest and not gone else None)
         )
-        if content_hash == current:
+        moments = [copy.stored_at for copy in copies] + ([deleted_at] if deleted_at else [])
+        floor = max(moments, default=None)
+        if content_hash == current or (before is not None and floor is not None and before <= floor):
             result.duplicates += 1
             result.duplicate_rows.add(row)
             continue
@@ -149,10 +157,8 @@ def judge(
         if earlier_row is not None:
             del verdicts[earlier_row]
         in_batch[run_id] = row, content_hash
-        moments = [copy.stored_at for copy in copies] + ([deleted_at] if deleted_at else [])
-        floor = max(moments, default=None)
         verdicts[row] = _Verdict(
-            max(now, floor + _TICK) if floor else now,
+            before or (max(now, floor + _TICK) if floor else now),
             f"{floor}{latest.batch_id if latest else ''}" if floor else "",
             {copy.day for copy in copies},
         )
@@ -164,6 +170,8 @@ def _batch(runs: pa.Table, verdicts: dict[int, _Verdict]) -> Batch:
     """The rows of `runs` to store, in the order that their files have."""
     rows = pa.array(sorted(verdicts), pa.int64())
     kept = runs.take(rows)
+    if "stored_at" in kept.column_names:
+        kept = kept.drop_columns("stored_at")
     batch_id = layout.content_name(
         f"{run_id}\x1f{content_hash}\x1f{verdicts[row].supersedes}"
         for row, run_id, content_hash in zip(

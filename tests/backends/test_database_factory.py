@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from resources.backend import Backend
-from resources.config import active, configured
+from resources.config import Opened, configured
 from resources.errors import ConfigError, StorageError
 from tests.lake.state import append, check, document, stored
 from tests.servers import free_port
@@ -17,6 +16,10 @@ from tests.servers import free_port
 
 def factory(tmp_path: Path, **config: Any) -> Backend:
     """PostgreSQL, where nobody listens unless a test makes it so, then SQLite."""
+    return opened(tmp_path, **config).begin().backend
+
+
+def opened(tmp_path: Path, **config: Any) -> Opened:
     keys = {
         "factory_config": {"primary_database": "postgresql", "fallback_databases": ["sqlite"], **config},
         "databases": {
@@ -24,7 +27,11 @@ def factory(tmp_path: Path, **config: Any) -> Backend:
             "sqlite": {"database_path": str(tmp_path / "issues.db")},
         },
     }
-    return active(configured({"storage_config": {"database_factory": keys}})).open().backend
+    document = {
+        "storage_backend": "database_factory",
+        "storage_config": {"database_factory": keys, "local_file": {"storage_path": str(tmp_path / "lake")}},
+    }
+    return Opened(configured(document))
 
 
 @pytest.fixture(autouse=True)
@@ -33,32 +40,37 @@ def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_fallback_takes_what_the_primary_cannot(tmp_path: Path) -> None:
-    backend = factory(tmp_path)
-    append(backend, [document("a")])
-    check(backend, {"a": stored("a")})
-    assert backend.url.endswith("issues.db")
-    assert backend.check().healthy
+    storage = opened(tmp_path).begin()
+    append(storage.backend, [document("a")])
+    check(storage.backend, {"a": stored("a")})
+    assert storage.used == "database_factory"
+    assert storage.trace is not None
+    assert [(a.backend, a.outcome) for a in storage.trace.attempts] == [
+        ("database_factory.postgresql", "failed"),
+        ("database_factory.sqlite", "used"),
+    ]
+    assert storage.backend.check().healthy
+
+
+def test_what_the_fallback_took_is_owed_to_the_primary(tmp_path: Path) -> None:
+    factory_ = opened(tmp_path)
+    append(factory_.begin().backend, [document("a")])
+    assert factory_.chain is not None
+    [entry] = factory_.chain.ledger.entries()
+    assert (entry.owed_to, entry.held_by) == ("database_factory.postgresql", "database_factory.sqlite")
 
 
 def test_a_database_that_is_away_is_not_asked_at_every_call(tmp_path: Path) -> None:
-    backend = factory(tmp_path, health_check_interval=3600)
-    asked: list[float] = []
-    primary = backend._members[0]  # type: ignore[attr-defined]
-    look = primary.look
-
-    def counted() -> Any:
-        asked.append(time.monotonic())
-        return look()
-
-    primary.look = counted
+    factory_ = opened(tmp_path, health_check_interval=3600)
     for n in range(5):
-        append(backend, [document(f"r{n}")])
-    assert len(asked) == 1
+        append(factory_.begin().backend, [document(f"r{n}")])
+    assert factory_.chain is not None
+    assert factory_.chain.preferred.standing.known.failures == 1
 
 
 def test_without_failover_the_primary_is_all_there_is(tmp_path: Path) -> None:
     backend = factory(tmp_path, enable_failover=False)
-    with pytest.raises(StorageError, match="No database of database_factory is well: postgresql") as caught:
+    with pytest.raises(StorageError, match=r"No storage is well: database_factory\.postgresql") as caught:
         append(backend, [document("a")])
     assert "p-4711" not in str(caught.value)
     assert not (tmp_path / "issues.db").exists()

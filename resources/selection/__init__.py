@@ -1,0 +1,1 @@
+"""Which backend an operation uses, what happens when that one fails, and who is owed what since."""

@@ -1,0 +1,53 @@
+"""Calls that may hang, in threads that can be left behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from resources.errors import StorageError
+
+T = TypeVar("T")
+
+
+class Call(Generic[T]):
+    """`work`, begun in a thread of its own. A thread that hangs does not keep the process from ending."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._answer: list[T] = []
+        self._error: BaseException | None = None
+        self._done = threading.Event()
+        threading.Thread(target=self._run, name="issuelake-call", daemon=True).start()
+
+    def done(self, seconds: float) -> bool:
+        """Whether it has ended, after at most `seconds`."""
+        return self._done.wait(max(seconds, 0.0))
+
+    def result(self) -> T:
+        """What `work` answered or raised; only once it is `done`."""
+        if self._error is not None:
+            raise self._error
+        return self._answer[0]
+
+    def _run(self) -> None:
+        try:
+            self._answer.append(self._work())
+        except BaseException as error:  # whoever waits raises it
+            self._error = error
+        finally:
+            self._done.set()
+
+
+def within(seconds: float, work: Callable[[], T], what: str) -> T:
+    """What `work` answers. Raises `StorageError` when that takes longer than `seconds`."""
+    call = Call(work)
+    if not call.done(seconds):
+        raise overdue(what, seconds)
+    return call.result()
+
+
+def overdue(what: str, seconds: float) -> StorageError:
+    """The error that says that `what` took longer than `seconds`."""
+    return StorageError(f"{what} gave no answer within {seconds:g} s (timeout_seconds).")

@@ -1,0 +1,165 @@
+"""What one operation enters into the ledger, and what it must know from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from functools import partial
+from threading import TIMEOUT_MAX
+from typing import TYPE_CHECKING
+
+from resources.backend import Backend, Pushdown
+from resources.errors import StorageError
+from resources.selection.chain import Chain
+from resources.selection.deadline import Call
+from resources.selection.ledger import Entry, Kind, OwedRun, now
+from resources.selection.member import Member
+from resources.selection.trace import Trace
+from resources.selection.united import Held, held
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from resources.lake.marks import Audit
+
+
+class Debts:
+    """The ledger of `chain` as one operation, told of in `trace`, deals with it."""
+
+    def __init__(self, chain: Chain, trace: Trace) -> None:
+        self._chain = chain
+        self._trace = trace
+
+    def stored(self, member: Member, runs: pa.Table) -> None:
+        """`member` has stored `runs`: enter who is owed them, strike off what they replace."""
+        owed = tuple(
+            OwedRun(run_id, content_hash, moment.date())
+            for run_id, content_hash, moment in zip(
+                runs["validation_run_id"].to_pylist(),
+                runs["content_hash"].to_pylist(),
+                runs["timestamp"].to_pylist(),
+                strict=True,
+            )
+        )
+        preferred = self._chain.preferred
+        earlier = [e for e in self._chain.ledger.entries() if e.kind == "batch"] if owed else []
+        for name in dict.fromkeys([preferred.name, *preferred.settings.replicate_to]):
+            if name == member.name:
+                # It has them now, so what others held of the same runs is of the past.
+                mine = [entry for entry in earlier if entry.owed_to == name]
+                self._chain.ledger.strike_runs(mine, {run.run_id for run in owed})
+            else:
+                self._enter("batch", name, owed, held_by=member)
+
+    def deleted(self, member: Member, run_ids: Sequence[str], audit: Audit | None) -> None:
+        """`member` has deleted the runs: so must the others, and nobody is owed them any more."""
+        at = now()
+        others = [other for other in self._chain.members if other is not member]
+        calls = [Call(partial(_delete, other, run_ids, audit)) for other in others]
+        for other, call in zip(others, calls, strict=True):
+            call.done(TIMEOUT_MAX)  # each ends by its own deadline
+            if not call.result():
+                runs = tuple(OwedRun(run_id, "", at.date()) for run_id in run_ids)
+                self._enter("deletion", other.name, runs, at=at, audit=audit)
+        batches = [entry for entry in self._chain.ledger.entries() if entry.kind == "batch"]
+        self._chain.ledger.strike_runs(batches, run_ids)
+
+    def missing(
+        self,
+        member: Member,
+        first: date | None = None,
+        last: date | None = None,
+        pushdown: Pushdown | None = None,
+    ) -> tuple[list[Held], dict[str, datetime]]:
+        """What others hold that `member` lacks, and what it does not know to be deleted."""
+        holders: dict[str, dict[str, datetime]] = {}
+        deletions: dict[str, datetime] = {}
+        for entry in self._chain.ledger.entries():
+            if entry.kind == "deletion" and entry.owed_to == member.name:
+                for run_id in entry.run_ids:
+                    deletions[run_id] = max(entry.at, deletions.get(run_id, entry.at))
+            elif entry.kind == "batch" and entry.held_by != member.name and self._concerns(entry, member):
+                moments = holders.setdefault(entry.held_by, {})
+                for run_id in entry.run_ids:
+                    moments[run_id] = max(entry.at, moments.get(run_id, entry.at))
+        parts = []
+        for name, moments in holders.items():
+            holder = self._chain.member(name)
+            try:
+                if holder is None:
+                    raise StorageError(f"{name} is not configured any more")
+                if not holder.ready():
+                    raise StorageError(holder.standing.why_not())
+                part = holder.read(partial(_held, moments, first, last, pushdown))
+            except StorageError as error:
+                reason = f"{len(moments)} runs that it holds for others are not seen: {error}"
+                self._trace.note(name, "failed", reason=reason)
+            else:
+                parts.append(part)
+        return parts, deletions
+
+    def days(self, member: Member) -> set[date]:
+        """The days of the runs that others hold and `member` lacks."""
+        return {
+            run.day
+            for entry in self._chain.ledger.entries()
+            if entry.kind == "batch" and entry.held_by != member.name and self._concerns(entry, member)
+            for run in entry.runs
+        }
+
+    def _concerns(self, entry: Entry, member: Member) -> bool:
+        """Whether a reader of `member` misses what `entry` says is held elsewhere.
+
+        A replica that lags behind is missing runs too; the preferred one is not missing what it
+        holds for its replicas.
+        """
+        return entry.owed_to == member.name or entry.owed_to == self._chain.preferred.name
+
+    def _enter(
+        self,
+        kind: Kind,
+        name: str,
+        runs: tuple[OwedRun, ...],
+        held_by: Member | None = None,
+        at: datetime | None = None,
+        audit: Audit | None = None,
+    ) -> None:
+        owed_to = self._chain.member(name)
+        self._chain.ledger.add(
+            Entry(
+                kind=kind,
+                owed_to=name,
+                owed_place=owed_to.place if owed_to else "",
+                at=at or now(),
+                runs=runs,
+                held_by=held_by.name if held_by else "",
+                held_place=held_by.place if held_by else "",
+                actor=audit.actor if audit else "",
+                query=audit.query if audit else None,
+                issues_deleted=audit.issues_deleted if audit else None,
+            )
+        )
+
+
+def _held(
+    moments: dict[str, datetime],
+    first: date | None,
+    last: date | None,
+    pushdown: Pushdown | None,
+    backend: Backend,
+    _: Callable[[], None],
+) -> Held:
+    return held(backend, moments, first, last, pushdown)
+
+
+def _delete(member: Member, run_ids: Sequence[str], audit: Audit | None) -> bool:
+    """Delete the runs in `member`, if it has any; whether that went well."""
+    if not member.ready():
+        return False
+    try:
+        if member.ask(lambda backend: backend.days()):
+            member.ask(lambda backend: backend.delete(run_ids, audit))
+    except StorageError as error:
+        member.standing.failed(str(error))
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""One backend of several: opened when it is first needed, asked within a deadline."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from resources.backend import Backend
+from resources.backends.settings import Settings
+from resources.errors import IssuelakeError, QueryError, StorageError
+from resources.files import Files
+from resources.health import Health
+from resources.secrets import scrubbed
+from resources.selection.deadline import Call, overdue, within
+from resources.selection.standing import Standing
+
+T = TypeVar("T")
+
+_SLOWEST = 1024 * 1024
+"""Bytes a second at least: a large batch has so much more time than a small one."""
+
+
+class Member:
+    """The backend `name`. Everything that is raised is an `IssuelakeError` without secrets."""
+
+    def __init__(self, name: str, configured_as: str, settings: Settings, notes: Callable[[], Files]) -> None:
+        self.name = name
+        self.configured_as = configured_as
+        """The key of `storage_config` that it stands under."""
+        self.settings = settings
+        self._notes = notes
+        self._standing: Standing | None = None
+        self._backend: Backend | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def place(self) -> str:
+        return self.settings.place()
+
+    @property
+    def deadline(self) -> float:
+        return self.settings.timeout_seconds
+
+    @property
+    def standing(self) -> Standing:
+        with self._lock:
+            if self._standing is None:
+                self._standing = Standing(self.name, self.settings.health_check_interval, self._notes())
+            return self._standing
+
+    def backend(self) -> Backend:
+        with self._lock:
+            if self._backend is None:
+                self._backend = self.settings.open()
+            return self._backend
+
+    def ready(self) -> bool:
+        """Whether it may be used, as far as is known; looks where nobody knows any more."""
+        standing = self.standing
+        return standing.may_be_used() or (standing.may_be_looked_at() and self.look().healthy)
+
+    def look(self) -> Health:
+        """Is it well? A real round trip within the deadline, which the breaker learns of."""
+        health = self.check()
+        if health.healthy:
+            self.standing.succeeded()
+        else:
+            self.standing.failed(health.error or "")
+        return health
+
+    def check(self) -> Health:
+        """Is it well? A real round trip within the deadline."""
+        started = time.perf_counter()
+        try:
+            health = within(self.deadline, lambda: self.backend().check(), self.name)
+        except IssuelakeError as error:  # its driver is missing, say, or it hangs
+            spent = round((time.perf_counter() - started) * 1000, 3)
+            health = Health(False, spent, str(error))
+        if health.error is None:
+            return health
+        self._forget()
+        return Health(False, health.latency_ms, scrubbed(health.error, self.settings))
+
+    def ask(self, work: Callable[[Backend], T], size: int = 0) -> T:
+        """What `work` answers, given the backend, within the deadline for `size` bytes.
+
+        Raises `StorageError` for whatever another backend may not fail at; a `QueryError` is not of
+        that kind. What hangs goes on in its thread, which is why whatever is asked for may happen twice.
+        """
+        seconds = self.deadline + size / _SLOWEST
+        return self._told(lambda: within(seconds, lambda: work(self.backend()), self.name))
+
+    def read(self, read: Callable[[Backend, Callable[[], None]], T]) -> T:
+        """What `read` answers, given the backend and a function to call when all has been fetched.
+
+        Reading may take its time, as long as the backend answers a round trip meanwhile. From the moment
+        that all has been fetched nobody waits for the backend, so nothing is given up any more.
+        """
+        return self._told(lambda: self._watched(read))
+
+    def _watched(self, read: Callable[[Backend, Callable[[], None]], T]) -> T:
+        fetched = threading.Event()
+        left = threading.Event()
+
+        def all_fetched() -> None:
+            if left.is_set():  # somebody else reads by now
+                raise overdue(self.name, self.deadline)
+            fetched.set()
+
+        call = Call(lambda: read(self.backend(), all_fetched))
+        half = self.deadline / 2
+        while not call.done(half):
+            if fetched.is_set():
+                continue
+            probe = Call(lambda: self.backend().check())
+            if not (call.done(0) or (probe.done(half) and probe.result().healthy) or fetched.is_set()):
+                left.set()
+                raise overdue(self.name, self.deadline)
+        return call.result()
+
+    def _told(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except QueryError:
+            raise
+        except IssuelakeError as error:
+            self._forget()
+            kind = type(error) if isinstance(error, StorageError) else StorageError
+            raise kind(scrubbed(str(error), self.settings)) from error
+
+    def _forget(self) -> None:
+        """Open it anew next time: a connection that failed may be gone for good."""
+        with self._lock:
+            self._backend = None

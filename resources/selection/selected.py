@@ -1,0 +1,217 @@
+"""The backend that one operation sees: whichever of the chain can do what is asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from resources.backend import BOTH, Backend, Pushdown
+from resources.errors import StorageError, Vanished
+from resources.files import Files
+from resources.health import Health
+from resources.selection.chain import Chain
+from resources.selection.debts import Debts
+from resources.selection.member import Member
+from resources.selection.trace import Trace
+from resources.selection.united import unite
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from resources.contract import Rejection
+    from resources.lake.compact import Compacted
+    from resources.lake.maintain import Maintained
+    from resources.lake.marks import Audit, Deletion
+    from resources.lake.rejected import Rejected
+    from resources.lake.write import Appended
+
+T = TypeVar("T")
+
+
+class Selected(Backend):
+    """Every call goes to the first member of `chain` that can answer it, and `trace` says how it went."""
+
+    def __init__(self, chain: Chain, trace: Trace) -> None:
+        self.chain = chain
+        self._trace = trace
+        self._debts = Debts(chain, trace)
+
+    @property
+    def url(self) -> str:
+        return self.chain.preferred.place
+
+    @property
+    def files(self) -> Files:  # type: ignore[override]  # those of whichever is used
+        return self._on(lambda backend: backend.files)
+
+    def append(self, runs: pa.Table, issues: pa.Table) -> Appended:
+        """Store the batch in the first backend that takes it; what it should have gone to is owed it."""
+
+        def store(member: Member) -> Appended:
+            appended = member.ask(lambda backend: backend.append(runs, issues), runs.nbytes + issues.nbytes)
+            self._debts.stored(member, runs)
+            return appended
+
+        return self._first(store)
+
+    def reading(
+        self,
+        work: Callable[[duckdb.DuckDBPyConnection], T],
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> T:
+        """What `work` answers about the first backend that can be read, and what others hold for it."""
+        mistakes: list[StorageError] = []
+
+        def read(member: Member) -> T:
+            parts, deletions = self._debts.missing(member, first, last, pushdown)
+
+            def united(connection: duckdb.DuckDBPyConnection, all_fetched: Callable[[], None]) -> T:
+                all_fetched()
+                if parts or deletions:
+                    unite(connection, parts, deletions)
+                try:
+                    return work(connection)
+                except Vanished:
+                    raise
+                except StorageError as error:
+                    mistakes.append(error)
+                    raise
+
+            wanted = BOTH if parts or deletions else tables
+            return member.read(
+                lambda backend, fetched: backend.reading(
+                    lambda connection: united(connection, fetched), first, last, wanted, pushdown
+                )
+            )
+
+        return self._first(read, mistakes)
+
+    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        def define(member: Member) -> list[str]:
+            parts, deletions = self._debts.missing(member)
+            opened = member.read(lambda backend, _: backend.define_views(connection))
+            if parts or deletions:
+                unite(connection, parts, deletions)
+            return opened
+
+        return self._first(define)
+
+    def days(self) -> list[date]:
+        def days(member: Member) -> list[date]:
+            there = member.read(lambda backend, _: backend.days())
+            return sorted({*there, *self._debts.days(member)})
+
+        return self._first(days)
+
+    def delete(self, run_ids: Iterable[str], audit: Audit | None = None) -> str:
+        """Hide the runs in every backend of the chain; one that cannot be reached owes the deletion."""
+        ids = sorted(set(run_ids))
+
+        def remove(member: Member) -> tuple[Member, str]:
+            return member, member.ask(lambda backend: backend.delete(ids, audit))
+
+        member, audit_id = self._first(remove)
+        self._debts.deleted(member, ids, audit)
+        return audit_id
+
+    def deletions(self) -> list[Deletion]:
+        return self._on(lambda backend: backend.deletions())
+
+    def compact_day(self, day: date, grace: timedelta | None = None) -> Compacted:
+        return self._preferred(lambda backend: backend.compact_day(day, grace))
+
+    def maintain(
+        self, grace: timedelta | None = None, on_day: Callable[[Compacted], None] | None = None
+    ) -> Maintained:
+        return self._preferred(lambda backend: backend.maintain(grace, on_day))
+
+    def stored(self, days: Sequence[date], table: str) -> dict[date, tuple[int, int]]:
+        return self._on(lambda backend: backend.stored(days, table))
+
+    def check(self) -> Health:
+        """A round trip to the first backend that is well."""
+        for member in self.chain.usable(self._trace):
+            health = member.look()
+            if health.healthy:
+                return health
+            self._trace.note(member.name, "failed", health.latency_ms / 1000, health.error)
+        return Health(False, 0.0, str(self.chain.nobody(self._trace)))
+
+    def reject(self, rejections: Sequence[Rejection]) -> None:
+        if rejections:
+            size = sum(len(rejection.raw) for rejection in rejections)
+            self._first(lambda member: member.ask(lambda backend: backend.reject(rejections), size))
+
+    def rejected(self) -> list[Rejected]:
+        """What was refused, wherever it was kept, as far as that can be reached."""
+        found = {
+            rejected.rejected_id: rejected
+            for _, waiting in self._everywhere(lambda backend: backend.rejected())
+            for rejected in waiting
+        }
+        return sorted(found.values(), key=lambda rejected: rejected.rejected_at)
+
+    def rejected_bytes(self, rejected: Rejected) -> bytes:
+        for member, waiting in self._everywhere(lambda backend: backend.rejected()):
+            for kept in waiting:
+                if kept.rejected_id == rejected.rejected_id:
+                    return _bytes(member, kept)
+        raise Vanished(f"{rejected.rejected_id} is not among the rejected deliveries any more.")
+
+    def take_rejected(self, rejected_ids: Iterable[str]) -> None:
+        ids = list(rejected_ids)
+        for _ in self._everywhere(lambda backend: backend.take_rejected(ids)):
+            pass
+
+    def _everywhere(self, work: Callable[[Backend], T]) -> Iterator[tuple[Member, T]]:
+        """What `work` answers about every member that can answer."""
+        for member in self.chain.usable(self._trace):
+            try:
+                answer = member.read(lambda backend, _: work(backend))
+            except StorageError as error:
+                member.standing.failed(str(error))
+                self._trace.note(member.name, "failed", reason=str(error))
+            else:
+                yield member, answer
+
+    def _preferred(self, work: Callable[[Backend], T]) -> T:
+        """What `work` answers about the preferred backend: upkeep of another is not what was asked for."""
+        started = time.perf_counter()
+        answer = self.chain.preferred.read(lambda backend, _: work(backend))
+        self._trace.note(self.chain.preferred.name, "used", time.perf_counter() - started)
+        return answer
+
+    def _on(self, work: Callable[[Backend], T]) -> T:
+        """What `work` answers about the first backend that can answer; it may take its time."""
+        return self._first(lambda member: member.read(lambda backend, _: work(backend)))
+
+    def _first(self, work: Callable[[Member], T], mistakes: Sequence[StorageError] = ()) -> T:
+        """What `work` answers about the first member at which it does not fail.
+
+        An error among `mistakes` is the caller's own, so another member would not be the answer.
+        """
+        for member in self.chain.usable(self._trace):
+            started = time.perf_counter()
+            try:
+                answer = work(member)
+            except StorageError as error:
+                if any(error is mistake or error.__cause__ is mistake for mistake in mistakes):
+                    raise
+                member.standing.failed(str(error))
+                self._trace.note(member.name, "failed", time.perf_counter() - started, str(error))
+            else:
+                member.standing.succeeded()
+                self._trace.note(member.name, "used", time.perf_counter() - started)
+                self._trace.used = member.configured_as
+                return answer
+        raise self.chain.nobody(self._trace)
+
+
+def _bytes(member: Member, rejected: Rejected) -> bytes:
+    return member.read(lambda backend, _: backend.rejected_bytes(rejected))
