@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli import delete, export, ingesting, reading, upkeep
+from pipelines.cli import delete, export, ingesting, migrating, reading, upkeep
 from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
 
@@ -37,6 +37,7 @@ app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
 app.command("compact", rich_help_panel=KEEP)(upkeep.compact)
 app.command("delete", rich_help_panel=KEEP)(delete.delete)
 app.command("deletions", rich_help_panel=KEEP)(delete.deletions)
+app.command("migrate", rich_help_panel=KEEP)(migrating.migrate)
 app.command("health", rich_help_panel=KEEP)(upkeep.health)
 app.command("run", rich_help_panel=ANY)(run_command.run)
 app.command("schema", rich_help_panel=KEEP)(upkeep.schema)

@@ -57,7 +57,7 @@ def ingest(
     """
     from assets import ingest as ingesting
     from assets import sources as run_files
-    from resources.config import open_storage
+    from pipelines.opening import open_storage
 
     opened = open_storage(storage, config)
     files = run_files.find(sources, skip=opened.backend.url, plugin=plugin)

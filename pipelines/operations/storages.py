@@ -11,6 +11,7 @@ import threading
 
 import msgspec
 
+from pipelines.opening import open_configured
 from resources.config import Configured, Storage
 from resources.errors import ConfigError
 
@@ -28,7 +29,7 @@ def opened(configured: Configured) -> Storage:
         if (storage := _open.pop(key, None)) is not None:
             _open[key] = storage
             return storage
-    storage = configured.open()
+    storage = open_configured(configured)
     with _lock:
         storage = _open.setdefault(key, storage)
         while len(_open) > KEPT:

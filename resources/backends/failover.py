@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from resources.backend import BOTH, Backend, Pushdown
@@ -96,6 +96,9 @@ class Failover(Backend):
 
     def deletions(self) -> list[Deletion]:
         return self._on(lambda backend: backend.deletions())
+
+    def record(self, deletion: Deletion, moments: Mapping[str, datetime]) -> None:
+        self._on(lambda backend: backend.record(deletion, moments))
 
     def compact_day(self, day: date, grace: timedelta | None = None) -> Compacted:
         return self._on(lambda backend: backend.compact_day(day, grace))

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resources.contract import Rejection
+from resources.errors import StorageError
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.parquet import encode
@@ -99,12 +100,46 @@ def take(files: Files, rejected_ids: Iterable[str]) -> None:
     ids = set(rejected_ids)
     for folder, (rows, gone) in _batches(files).items():
         taken = [r for r in rows if r.rejected_id in ids]
-        names = sorted({r.rejected_id for r in taken} - gone)
-        if names:
-            path = f"{folder}/taken-{layout.content_name(names)}.parquet"
-            files.publish(path, encode(pa.table([names], _TAKEN)))
+        _note_taken(files, folder, {r.rejected_id for r in taken} - gone)
         for rejected in taken:  # also those whose bytes a crash has left behind
             files.remove(rejected.path)
+
+
+def _note_taken(files: Files, folder: str, names: set[str]) -> None:
+    if names:
+        path = f"{folder}/taken-{layout.content_name(names)}.parquet"
+        files.publish(path, encode(pa.table([sorted(names)], _TAKEN)))
+
+
+def carry_over(source: Files, target: Files) -> list[Rejected]:
+    """Copy what is waiting in `source` to `target`, byte for byte; what is waiting there then of it.
+
+    What was taken in on either side is struck off in `target`. Raises `StorageError` where the
+    bytes that are read back are others.
+    """
+    theirs = _batches(target)
+    carried = []
+    for folder, (rows, gone) in _batches(source).items():
+        known, taken = theirs.get(folder, ([], set()))
+        for rejected in rows:
+            if rejected.path.rpartition("/")[0] != folder:  # whoever wrote that meant no good
+                raise StorageError(f"{folder} in {source.url} names the file {rejected.path!r} elsewhere.")
+            if rejected.rejected_id not in gone | taken:
+                data = source.read(rejected.path)
+                target.publish(rejected.path, data)
+                if target.read(rejected.path) != data:
+                    raise StorageError(
+                        f"{rejected.path} in {target.url} has other bytes than in {source.url}: remove it"
+                        " there and begin again."
+                    )
+                carried.append(rejected)
+        if not known:
+            target.publish(f"{folder}/{_REASONS}", source.read(f"{folder}/{_REASONS}"))
+        _note_taken(target, folder, gone - taken)
+        for rejected in rows:
+            if rejected.rejected_id in gone - taken:
+                target.remove(rejected.path)
+    return carried
 
 
 def table(files: Files) -> pa.Table:
