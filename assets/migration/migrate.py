@@ -27,7 +27,7 @@ from assets.migration.copying import copy
 from resources.backend import RUNS, Backend
 from resources.lake import layout
 from resources.lake.marks import Deletion
-from resources.lake.rejected import Rejected, carry_over
+from resources.lake.rejected import Rejected, carry_over, forget
 from resources.session import sql
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def migrate(
     """Copy everything from `source` to `target`; durable, and compared with the source, on return.
 
     With `move` the runs that were copied are then deleted in the source in the name of `actor`, and
-    the rejected deliveries struck off there. Raises `NotTheSame` and `StorageError`; what was
+    the rejected deliveries removed. Raises `NotTheSame` and `StorageError`; what was
     copied by then stays, nothing of the source has gone that was not compared before, and the
     next call goes on from there.
     """
@@ -214,7 +214,7 @@ class _Migration:
                 deletion = Deletion(name, datetime.now(UTC), actor, query, len(rows), issues)
                 self._source.record(deletion, moments)
                 self.result.removed.add(len(rows), issues)
-        self._source.take_rejected([rejected.rejected_id for rejected in self._rejected])
+        forget(self._source.files, self._rejected)
 
 
 def _runs_as_compared(
