@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from assets import summary
 from assets.days import DayVersion, versions, versions_seen
@@ -25,6 +26,7 @@ from assets.migration.comparing import (
 )
 from assets.migration.copying import copy
 from resources.backend import RUNS, Backend
+from resources.errors import UsageError, Vanished
 from resources.lake import layout
 from resources.lake.marks import Deletion
 from resources.lake.rejected import Rejected, carry_over, forget
@@ -83,6 +85,8 @@ def migrate(
     next call goes on from there.
     """
     started = time.monotonic()
+    if not dry_run:
+        _check_two(source, target)
     migration = _Migration(source, target, dry_run, progress)
     migration.copy_in_rounds()
     if not dry_run:
@@ -91,6 +95,19 @@ def migrate(
             migration.remove(actor)
     migration.result.seconds = round(time.monotonic() - started, 3)
     return migration.result
+
+
+def _check_two(source: Backend, target: Backend) -> None:
+    """Raises `UsageError` where both are one storage, whatever they are called: a move would empty it."""
+    probe = f"migration/{uuid4().hex}"
+    target.files.publish(probe, b"")
+    try:
+        source.files.read(probe)
+    except Vanished:
+        return
+    finally:
+        target.files.remove(probe)
+    raise UsageError(f"{source.url} and {target.url} are the same storage: give two.")
 
 
 class _Migration:

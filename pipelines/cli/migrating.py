@@ -59,8 +59,6 @@ def migrate(
     if move and dry_run:
         raise UsageError("--move and --dry-run exclude each other: leave one of them out.")
     first, second = named(source), named(target)
-    if (first.name, first.settings) == (second.name, second.settings):
-        raise UsageError("--from and --to name the same storage: give two.")
     opened = open_configured(first).backend, open_configured(second).backend
     _check_source(opened[0])
     with _progress(quiet=json) as progress:
