@@ -31,7 +31,7 @@ def connect(storage: str | None = None, *, config: str | Path | None = None) -> 
     as it was when they were made. Raises `resources.errors.IssuelakeError`.
     """
     from assets.sql_access import views
-    from resources.config import open_storage
+    from pipelines.opening import open_storage
 
     return views(open_storage(storage, config).backend)
 

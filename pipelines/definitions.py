@@ -9,10 +9,21 @@ from dagster import Definitions, EnvVar, in_process_executor
 from assets.definitions.batches import batches, inbox_asset
 from assets.definitions.summary import daily_summary
 from assets.definitions.tables import compact_day, counts_agree, no_run_twice
+from assets.history import take_over
 from pipelines.jobs import catch_up, ingest_inbox, maintenance
 from pipelines.schedules import hourly_catch_up, nightly_maintenance
 from pipelines.sensors import automation, inbox_sensor
+from resources.backend import Backend
 from resources.dagster_resources import LakeResource
+
+
+class OpenedLake(LakeResource):
+    """The lake, with the runs of an old history beside it, if any, in it."""
+
+    def open(self) -> Backend:
+        backend = super().open()
+        take_over(backend)
+        return backend
 
 
 def _from_environment(name: str, default: str) -> str:
@@ -27,7 +38,7 @@ defs = Definitions(
     schedules=[hourly_catch_up, nightly_maintenance],
     sensors=[inbox_sensor, automation],
     resources={
-        "lake": LakeResource(
+        "lake": OpenedLake(
             storage=_from_environment("ISSUELAKE_STORAGE", ""),
             storage_options=_from_environment("ISSUELAKE_STORAGE_OPTIONS", "{}"),
             inbox=_from_environment("ISSUELAKE_INBOX", "inbox"),

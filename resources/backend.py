@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -61,7 +61,12 @@ class Backend(ABC):
 
     @abstractmethod
     def append(self, runs: pa.Table, issues: pa.Table) -> Appended:
-        """Store runs and issues as `assets.kernel.Chunk` describes them; durable on return."""
+        """Store runs and issues as `assets.kernel.Chunk` describes them; durable on return.
+
+        Where `runs` has the column `stored_at`, its rows (each run once) are copies of what another
+        storage has had since then. A copy keeps that moment, and counts as a duplicate where this
+        storage has the same content, something newer, or a later deletion of the run.
+        """
 
     @abstractmethod
     def reading(
@@ -93,6 +98,23 @@ class Backend(ABC):
     @abstractmethod
     def deletions(self) -> list[Deletion]:
         """What was deleted when, by whom, and how much, oldest first."""
+
+    @abstractmethod
+    def record(self, deletion: Deletion, moments: Mapping[str, datetime]) -> None:
+        """Write down a deletion that was made elsewhere, or earlier, under the id that it has.
+
+        Copies of the runs in `moments` stored up to then (UTC) are hidden at once. The same again
+        changes nothing.
+        """
+
+    def deleted_runs(self, audit_id: str) -> dict[str, datetime]:
+        """The runs of one of `deletions`, and the moment (UTC) up to which copies of each are hidden.
+
+        Empty where nothing says which they were.
+        """
+        from resources.lake.marks import read_marks
+
+        return read_marks(self.files, audit_id)
 
     @abstractmethod
     def compact_day(self, day: date, grace: timedelta | None = None) -> Compacted:

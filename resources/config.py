@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,8 @@ LOCAL_FILE = "local_file"
 DATABASE_FACTORY = "database_factory"
 FSSPEC = "fsspec"
 ENVIRONMENT_VARIABLE = "ISSUELAKE_CONFIG"
+
+Prepare = Callable[[Backend], object]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -90,22 +92,27 @@ def open_storage(storage: str | None = None, config: str | Path | None = None) -
 class Opened:
     """What stays open of a configuration from one operation to the next."""
 
-    def __init__(self, backends: Sequence[Configured]) -> None:
+    def __init__(self, backends: Sequence[Configured], prepare: Prepare | None = None) -> None:
+        """`prepare` is called with each backend when it has been opened."""
         self._backends = backends
+        self._prepare = prepare
         self._active = active(backends)
         self.chain: Chain | None = None
         """The backends to choose from, where there are several."""
         if self._active.name == DATABASE_FACTORY or any(backend.fallback for backend in backends):
             from resources.selection.opening import chain_of
 
-            self.chain = chain_of(backends)
+            self.chain = chain_of(backends, prepare)
 
     @cached_property
     def members(self) -> list[Member]:
         """Every backend that is configured, those of the chain first."""
         from resources.selection.opening import apart
 
-        return [*(self.chain.members if self.chain else ()), *apart(self._backends, self.chain)]
+        return [
+            *(self.chain.members if self.chain else ()),
+            *apart(self._backends, self.chain, self._prepare),
+        ]
 
     def begin(self) -> Storage:
         """The storage for one operation. Raises `ConfigError`, `UsageError` or `StorageError`."""
@@ -120,7 +127,10 @@ class Opened:
 
     @cached_property
     def _storage(self) -> Storage:
-        return self._active.open()
+        storage = self._active.open()
+        if self._prepare is not None:
+            self._prepare(storage.backend)
+        return storage
 
 
 def configuration(storage: str | None = None, config: str | Path | None = None) -> dict[str, Any]:

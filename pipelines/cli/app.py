@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli import delete, export, failover, health, ingesting, reading, upkeep
+from pipelines.cli import delete, export, failover, health, ingesting, migrating, reading, upkeep
 from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
 
@@ -40,6 +40,7 @@ app.command("deletions", rich_help_panel=KEEP)(delete.deletions)
 app.command("health", rich_help_panel=KEEP)(health.health)
 app.command("reconcile", rich_help_panel=KEEP)(failover.reconcile)
 app.add_typer(failover.ledger, name="ledger", rich_help_panel=KEEP)
+app.command("migrate", rich_help_panel=KEEP)(migrating.migrate)
 app.command("run", rich_help_panel=ANY)(run_command.run)
 app.command("schema", rich_help_panel=KEEP)(upkeep.schema)
 app.command("version", rich_help_panel=KEEP)(upkeep.version)

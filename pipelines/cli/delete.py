@@ -45,7 +45,7 @@ def delete(
     `issuelake delete --to 2023-12-31 --yes --by "the retention job"`
     """
     from assets import deletion
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     opened = open_storage(storage, config)
     keys = {"plugin_name": plugin, "run_id": run_id, "date_from": date_from, "date_to": date_to}
@@ -76,7 +76,7 @@ def deletions(storage: o.STORAGE = None, config: o.CONFIG = None, json: o.JSON =
 
     `issuelake deletions --json`
     """
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     found = open_storage(storage, config).backend.deletions()
     if json:

@@ -69,7 +69,7 @@ def export(
     `issuelake export --format ndjson --to - --from 2025-01-01 --until 2025-01-31 | wc -l`
     """
     from assets import exports
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     if _DAY.fullmatch(to):
         raise UsageError(f"--to {to} looks like a day; --to says where to write, --until the last day.")

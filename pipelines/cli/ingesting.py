@@ -58,7 +58,7 @@ def ingest(
     from assets import ingest as ingesting
     from assets import sources as run_files
     from assets.answers import selection
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     opened = open_storage(storage, config)
     files = run_files.find(sources, skip=opened.backend.url, plugin=plugin)

@@ -40,7 +40,7 @@ def latest(
     `issuelake latest --plugin requests --json`
     """
     from assets import answers
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     answer = answers.latest(open_storage(storage, config), plugin)
     if json:
@@ -146,7 +146,7 @@ def summary(
     `issuelake summary --plugin requests --from 2025-01-01`
     """
     from assets import answers
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     answer = answers.summary(open_storage(storage, config), query_of(locals()))
     if json:
@@ -191,7 +191,7 @@ def history(
     `issuelake history --from 2025-01-01 --limit 1000 --json`
     """
     from assets import answers
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     answer = answers.history(open_storage(storage, config), query_of(locals()))
     if json:
@@ -231,7 +231,7 @@ def query_of(options: dict[str, Any]) -> Query:
 
 def _show_issues(operation: str, options: dict[str, Any]) -> None:
     from assets import answers
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     opened = open_storage(options["storage"], options["config"])
     answer = answers.issues(opened, query_of(options), operation)

@@ -50,7 +50,7 @@ def sql(
     `issuelake sql @trend.sql --format csv > trend.csv`
     """
     from assets.sql_access import select
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     text = _text(query)
     rows = select(open_storage(storage, config).backend, text, max_rows, max_seconds)

@@ -30,7 +30,7 @@ def list_rejected(storage: STORAGE = None, config: CONFIG = None, json: JSON = F
 
     `issuelake rejected list`
     """
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     waiting = open_storage(storage, config).backend.rejected()
     if json:
@@ -53,7 +53,7 @@ def show_rejected(
     `issuelake rejected show 3f2a > mend-me.json`
     """
     from assets.rejected import find
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     lake = open_storage(storage, config).backend
     found = find(lake, rejected_id)
@@ -94,7 +94,7 @@ def replay_rejected(
     `issuelake rejected replay 3f2a --mended mend-me.json`
     """
     from assets.rejected import replay
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     opened = open_storage(storage, config)
     done = replay(opened.backend, rejected_ids or (), mended.read() if mended else None)
@@ -141,7 +141,7 @@ def compact(
     from rich.console import Console
     from rich.progress import Progress
 
-    from resources.config import open_storage
+    from pipelines.cli.opening import open_storage
 
     lake = open_storage(storage, config).backend
     period = timedelta(minutes=grace)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from pipelines.opening import kept_open
 from resources.config import Configured, Opened, Storage
 from resources.errors import ConfigError
 
@@ -31,7 +32,7 @@ def kept(backends: Sequence[Configured]) -> Opened:
     """What stays open of `backends`. Raises `ConfigError`."""
     key = _key(backends)
     with _lock:
-        _open[key] = found = _open.pop(key, None) or Opened(backends)
+        _open[key] = found = _open.pop(key, None) or kept_open(backends)
         while len(_open) > KEPT:
             del _open[next(iter(_open))]
     return found

@@ -8,16 +8,17 @@ from typing import Any
 import msgspec
 
 from resources.backends.settings import Settings
-from resources.errors import ConfigError
 from resources.files import open_files
 from resources.lake import Lake
 from resources.secrets import without_secrets
 
 DEFAULT_FOLDER = "lake"
+HISTORY_SUFFIX, LAKE_SUFFIX = ".json", ".lake"
+"""A path that ends in the first names an old history, and stands for the lake beside it."""
 
 
 class LocalFile(Settings, kw_only=True):
-    """A lake in a local folder."""
+    """A lake in a local folder, or beside the single file that the plugin once kept its runs in."""
 
     storage_path: str = DEFAULT_FOLDER
     backup_enabled: bool = True
@@ -28,11 +29,10 @@ class LocalFile(Settings, kw_only=True):
         return os.path.abspath(self.storage_path)
 
     def open(self) -> Lake:
-        if self.storage_path.endswith(".json"):
-            raise ConfigError(
-                "local_file.storage_path names a file; give the folder of a lake, and take an old history"
-                " in by splitting it into run files."
-            )
+        path = os.path.expanduser(self.storage_path)
+        if path.endswith(HISTORY_SUFFIX) and not os.path.isdir(path):
+            folder = path.removesuffix(HISTORY_SUFFIX) + LAKE_SUFFIX
+            return Lake(open_files(folder), history=os.path.abspath(path))
         return Lake(open_files(self.storage_path))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -30,8 +30,10 @@ class Lake(Backend):
     """The one door to a lake. What each verb needs is imported when it is first used, so that
     reading does not load what only writing needs."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, history: str | None = None) -> None:
         self.files = files
+        self.history = history
+        """The file beside it whose runs belong into it: `assets.history` takes them over."""
 
     @property
     def url(self) -> str:
@@ -87,13 +89,13 @@ class Lake(Backend):
 
         `audit` is kept with them for good; its id, or nothing where there is no run.
         """
-        from resources.lake.marks import Audit, write_deletions
+        from resources.lake.marks import TICK, Audit, write_deletions
 
         ids = set(run_ids)
         known = layout.relisting(lambda: self._index.copies(ids, layout.data_files(self.files)))
         now = datetime.now(UTC)
         # The clock that a copy was stored by may have been ahead of this one.
-        moments = {i: max([now, *(copy.stored_at for copy in known.get(i, ()))]) for i in ids}
+        moments = {i: max([now, *(copy.stored_at + TICK for copy in known.get(i, ()))]) for i in ids}
         return write_deletions(self.files, moments, now, audit or Audit())
 
     def deletions(self) -> list[Deletion]:
@@ -101,6 +103,12 @@ class Lake(Backend):
         from resources.lake.marks import read_audits
 
         return read_audits(self.files)
+
+    def record(self, deletion: Deletion, moments: Mapping[str, datetime]) -> None:
+        """Write down a deletion that was made elsewhere, and hide copies stored up to the moments."""
+        from resources.lake.marks import write_marks
+
+        write_marks(self.files, deletion, moments)
 
     def compact_day(self, day: date, grace: timedelta | None = None) -> Compacted:
         """Bring one day to one sorted file."""

@@ -12,14 +12,21 @@ that has been overtaken.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from resources.files import Files
 from resources.lake import layout
 from resources.schema import Column, arrow_schema
+
+TICK = timedelta(microseconds=1)
+"""The least that lies between two moments. A deletion is later than the copies that it hides by at
+least this; a mark at the very moment of a copy says that the copy went elsewhere, and may come back."""
+
+_AUDIT_ID = re.compile(r"[0-9a-f]{32}")
 
 _DELETIONS = (
     Column("validation_run_id", "string", False, "the run that was deleted"),
@@ -85,6 +92,40 @@ def write_deletions(files: Files, moments: Mapping[str, datetime], at: datetime,
     return _write(files, layout.DELETED, _DELETIONS, sorted(moments.items()), footer)
 
 
+def write_marks(files: Files, deletion: Deletion, moments: Mapping[str, datetime]) -> None:
+    """As `write_deletions`, for a deletion that has an id already; of no runs, too."""
+    files.publish(mark_path(deletion.audit_id), encode_marks(deletion, moments))
+
+
+def encode_marks(deletion: Deletion, moments: Mapping[str, datetime]) -> bytes:
+    """The file that holds `moments`, and in its footer the rest of `deletion`."""
+    import pyarrow as pa
+
+    from resources.lake.parquet import encode
+
+    footer = asdict(deletion) | {"deleted_at": deletion.deleted_at.isoformat()}
+    del footer["audit_id"]
+    columns = [list(column) for column in zip(*sorted(moments.items()), strict=True)] or [[], []]
+    return encode(pa.table(columns, arrow_schema(_DELETIONS)), footer)
+
+
+def mark_path(audit_id: str) -> str:
+    """Where the runs of a deletion stand. An id that is none of ours becomes a name that is safe."""
+    name = audit_id if _AUDIT_ID.fullmatch(audit_id) else layout.content_name([audit_id])
+    return f"{layout.DELETED}/{name}.parquet"
+
+
+def read_marks(files: Files, audit_id: str) -> dict[str, datetime]:
+    """The runs of a deletion with their moments (UTC); none where they are not written down."""
+    path = mark_path(audit_id)
+    if path not in deletion_paths(files):
+        return {}
+    import pyarrow.parquet as pq
+
+    [name] = files.paths([path])
+    return dict(zip(*(column.to_pylist() for column in pq.ParquetFile(name).read().columns), strict=True))
+
+
 def deletion_paths(files: Files) -> list[str]:
     """The files that hold the columns `validation_run_id` and `deleted_at` of what was deleted."""
     return _paths(files, layout.DELETED)
@@ -136,7 +177,7 @@ def read_audits(files: Files) -> list[Deletion]:
                 deleted_at=datetime.fromisoformat(said["deleted_at"]),
                 actor=said["actor"],
                 query=said["query"],
-                runs_deleted=file.metadata.num_rows,
+                runs_deleted=said.get("runs_deleted", file.metadata.num_rows),
                 issues_deleted=said["issues_deleted"],
             )
         )

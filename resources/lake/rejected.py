@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resources.contract import Rejection
+from resources.errors import StorageError
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.parquet import encode
@@ -99,12 +100,60 @@ def take(files: Files, rejected_ids: Iterable[str]) -> None:
     ids = set(rejected_ids)
     for folder, (rows, gone) in _batches(files).items():
         taken = [r for r in rows if r.rejected_id in ids]
-        names = sorted({r.rejected_id for r in taken} - gone)
-        if names:
-            path = f"{folder}/taken-{layout.content_name(names)}.parquet"
-            files.publish(path, encode(pa.table([names], _TAKEN)))
+        _note_taken(files, folder, {r.rejected_id for r in taken} - gone)
         for rejected in taken:  # also those whose bytes a crash has left behind
             files.remove(rejected.path)
+
+
+def _note_taken(files: Files, folder: str, names: set[str]) -> None:
+    if names:
+        path = f"{folder}/taken-{layout.content_name(names)}.parquet"
+        files.publish(path, encode(pa.table([sorted(names)], _TAKEN)))
+
+
+def carry_over(source: Files, target: Files) -> list[Rejected]:
+    """Copy what is waiting in `source` to `target`, byte for byte; what of it is waiting there then.
+
+    What was taken in in `target` stays so. Raises `StorageError` where the bytes that are read back
+    are others.
+    """
+    theirs = _batches(target)
+    carried = []
+    for folder, (rows, gone) in _batches(source).items():
+        _, taken = theirs.get(folder, ([], set()))
+        waiting_rows = [r for r in rows if r.rejected_id not in gone]
+        for rejected in waiting_rows:
+            if rejected.path.rpartition("/")[0] != folder:  # whoever wrote that meant no good
+                raise StorageError(f"{folder} in {source.url} names the file {rejected.path!r} elsewhere.")
+            if rejected.rejected_id not in taken:
+                _carry(source, target, rejected.path)
+                carried.append(rejected)
+        if waiting_rows and folder not in theirs:
+            _note_taken(target, folder, gone)  # before anybody sees that they are without bytes
+            target.publish(f"{folder}/{_REASONS}", source.read(f"{folder}/{_REASONS}"))
+    return carried
+
+
+def forget(files: Files, rejected: Iterable[Rejected]) -> None:
+    """Remove deliveries that `carry_over` has carried elsewhere, as if they had never come.
+
+    Those that were refused together with one that is still needed here stay.
+    """
+    ids = {r.rejected_id for r in rejected}
+    for folder, (rows, gone) in _batches(files).items():
+        if not {r.rejected_id for r in rows} - gone - ids:
+            files.remove(f"{folder}/{_REASONS}")
+            for entry in files.find(folder):
+                files.remove(entry.path)
+
+
+def _carry(source: Files, target: Files, path: str) -> None:
+    data = source.read(path)
+    target.publish(path, data)
+    if target.read(path) != data:
+        raise StorageError(
+            f"{path} in {target.url} has other bytes than in {source.url}: remove it there, begin again."
+        )
 
 
 def table(files: Files) -> pa.Table:

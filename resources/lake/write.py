@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from itertools import pairwise
 
 import pyarrow as pa
@@ -22,12 +22,13 @@ from resources.files import Files
 from resources.lake import layout
 from resources.lake.batch import Batch
 from resources.lake.index import Copy, Index
-from resources.lake.marks import Hint, read_deletions, write_hints
+from resources.lake.marks import TICK, Hint, read_deletions, write_hints
 from resources.lake.parquet import encode
 from resources.schema import RUNS, arrow_schema
 
 PUBLISHERS = 8
-_TICK = timedelta(microseconds=1)
+COPIED = "stored_at"
+"""The column by which runs are known for copies out of another storage."""
 
 
 @dataclass(slots=True)
@@ -87,9 +88,14 @@ def plan(files: Files, index: Index, parts: Sequence[pa.Table]) -> Plan:
     return Plan(batches, result, listing)
 
 
-def prepare(runs: pa.Table, known: dict[str, list[Copy]]) -> tuple[Batch | None, Appended]:
-    """What to store of `runs`, given the copies that a storage has which removes what it deletes."""
-    verdicts, result = judge(runs, known, {})
+def prepare(
+    runs: pa.Table, known: dict[str, list[Copy]], deletions: dict[str, datetime]
+) -> tuple[Batch | None, Appended]:
+    """What to store of `runs`, given the copies that a storage has which removes what it deletes.
+
+    `deletions` are of interest for copies only: see `judge_copies`.
+    """
+    verdicts, result = judge(runs, known, deletions)
     batch = _batch(runs, verdicts) if verdicts else None
     if batch is not None:
         result.days = set(batch.days)
@@ -121,13 +127,10 @@ def _look_up(
 def judge(
     runs: pa.Table, known: dict[str, list[Copy]], deletions: dict[str, datetime]
 ) -> tuple[dict[int, _Verdict], Appended]:
-    """Which rows of `runs` are to be stored, and how; the others are duplicates.
-
-    With a column `stored_at`, `runs` are copies of what another storage has: they keep that moment,
-    and one that was stored or deleted later here makes a duplicate of them.
-    """
+    """Which rows of `runs` are to be stored, and how; the others are duplicates."""
+    if COPIED in runs.column_names:
+        return judge_copies(runs, known, deletions)
     now = datetime.now(UTC)
-    moments_before = runs["stored_at"].to_pylist() if "stored_at" in runs.column_names else None
     result = Appended()
     in_batch: dict[str, tuple[int, str]] = {}
     verdicts: dict[int, _Verdict] = {}
@@ -135,10 +138,9 @@ def judge(
     new = _Verdict(now, "", set())
     ids_and_hashes = zip(runs["validation_run_id"].to_pylist(), runs["content_hash"].to_pylist(), strict=True)
     for row, (run_id, content_hash) in enumerate(ids_and_hashes):
-        before = moments_before[row] if moments_before is not None else None
         if run_id not in in_batch and run_id not in known and run_id not in deletions:
             in_batch[run_id] = row, content_hash
-            verdicts[row] = new if before is None else _Verdict(before, "", set())
+            verdicts[row] = new
             continue
         copies = known.get(run_id, ())
         latest = max(copies, default=None)
@@ -147,9 +149,7 @@ def judge(
         earlier_row, current = in_batch.get(
             run_id, (None, latest.content_hash if latest and not gone else None)
         )
-        moments = [copy.stored_at for copy in copies] + ([deleted_at] if deleted_at else [])
-        floor = max(moments, default=None)
-        if content_hash == current or (before is not None and floor is not None and before <= floor):
+        if content_hash == current:
             result.duplicates += 1
             result.duplicate_rows.add(row)
             continue
@@ -157,8 +157,10 @@ def judge(
         if earlier_row is not None:
             del verdicts[earlier_row]
         in_batch[run_id] = row, content_hash
+        moments = [copy.stored_at for copy in copies] + ([deleted_at] if deleted_at else [])
+        floor = max(moments, default=None)
         verdicts[row] = _Verdict(
-            before or (max(now, floor + _TICK) if floor else now),
+            max(now, floor + TICK) if floor else now,
             f"{floor}{latest.batch_id if latest else ''}" if floor else "",
             {copy.day for copy in copies},
         )
@@ -166,12 +168,36 @@ def judge(
     return verdicts, result
 
 
+def judge_copies(
+    runs: pa.Table, known: dict[str, list[Copy]], deletions: dict[str, datetime]
+) -> tuple[dict[int, _Verdict], Appended]:
+    """As `judge`, for runs (each once) that another storage has had since the moments `stored_at`."""
+    result = Appended()
+    verdicts: dict[int, _Verdict] = {}
+    columns = (runs[name].to_pylist() for name in ("validation_run_id", "content_hash", COPIED))
+    for row, (run_id, content_hash, at) in enumerate(zip(*columns, strict=True)):
+        copies = known.get(run_id, ())
+        latest = max(copies, default=None)
+        deleted_at = deletions.get(run_id)
+        if deleted_at == at:  # it went away from here, and now comes back
+            at += TICK
+        counts = latest is not None and (deleted_at is None or latest.stored_at > deleted_at)
+        moments = [copy.stored_at for copy in copies] + ([deleted_at] if deleted_at else [])
+        floor = max(moments, default=None)
+        if (counts and latest and latest.content_hash == content_hash) or (floor and floor >= at):
+            result.duplicates += 1
+            result.duplicate_rows.add(row)
+            continue
+        verdicts[row] = _Verdict(at, f"{at}{latest.batch_id if latest else ''}", {c.day for c in copies})
+    result.runs_stored = len(verdicts)
+    return verdicts, result
+
+
 def _batch(runs: pa.Table, verdicts: dict[int, _Verdict]) -> Batch:
     """The rows of `runs` to store, in the order that their files have."""
+    runs = runs.drop_columns([COPIED]) if COPIED in runs.column_names else runs
     rows = pa.array(sorted(verdicts), pa.int64())
     kept = runs.take(rows)
-    if "stored_at" in kept.column_names:
-        kept = kept.drop_columns("stored_at")
     batch_id = layout.content_name(
         f"{run_id}\x1f{content_hash}\x1f{verdicts[row].supersedes}"
         for row, run_id, content_hash in zip(

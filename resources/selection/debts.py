@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import partial
 from threading import TIMEOUT_MAX
@@ -12,7 +12,7 @@ from resources.backend import Backend, Pushdown
 from resources.errors import StorageError
 from resources.selection.chain import Chain
 from resources.selection.deadline import Call
-from resources.selection.ledger import Entry, Kind, OwedRun, now
+from resources.selection.ledger import Entry, OwedRun, now
 from resources.selection.member import Member
 from resources.selection.trace import Trace
 from resources.selection.united import Held, held
@@ -20,7 +20,7 @@ from resources.selection.united import Held, held
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from resources.lake.marks import Audit
+    from resources.lake.marks import Deletion
 
 
 class Debts:
@@ -30,8 +30,8 @@ class Debts:
         self._chain = chain
         self._trace = trace
 
-    def stored(self, member: Member, runs: pa.Table) -> None:
-        """`member` has stored `runs`: enter who is owed them, strike off what they replace."""
+    def stored(self, member: Member, runs: pa.Table, began: datetime) -> None:
+        """`member` has stored `runs` since `began`: enter who is owed them, strike off what they replace."""
         owed = tuple(
             OwedRun(run_id, content_hash, moment.date())
             for run_id, content_hash, moment in zip(
@@ -42,27 +42,33 @@ class Debts:
             )
         )
         preferred = self._chain.preferred
-        earlier = [e for e in self._chain.ledger.entries() if e.kind == "batch"] if owed else []
+        earlier = self._chain.ledger.entries()
         for name in dict.fromkeys([preferred.name, *preferred.settings.replicate_to]):
             if name == member.name:
                 # It has them now, so what others held of the same runs is of the past.
                 mine = [entry for entry in earlier if entry.owed_to == name]
-                self._chain.ledger.strike_runs(mine, {run.run_id for run in owed})
+                self._chain.ledger.strike_runs(mine, dict.fromkeys((run.run_id for run in owed), began))
             else:
-                self._enter("batch", name, owed, held_by=member)
+                self._owe(name, owed, member)
 
-    def deleted(self, member: Member, run_ids: Sequence[str], audit: Audit | None) -> None:
-        """`member` has deleted the runs: so must the others, and nobody is owed them any more."""
-        at = now()
+    def deleted(self, member: Member, deletion: Deletion, moments: Mapping[str, datetime]) -> None:
+        """`member` has heard of the deletion: so must the others, and nobody is owed the runs any more."""
         others = [other for other in self._chain.members if other is not member]
-        calls = [Call(partial(_delete, other, run_ids, audit)) for other in others]
+        calls = [Call(partial(_delete, other, deletion, moments)) for other in others]
         for other, call in zip(others, calls, strict=True):
             call.done(TIMEOUT_MAX)  # each ends by its own deadline
             if not call.result():
-                runs = tuple(OwedRun(run_id, "", at.date()) for run_id in run_ids)
-                self._enter("deletion", other.name, runs, at=at, audit=audit)
-        batches = [entry for entry in self._chain.ledger.entries() if entry.kind == "batch"]
-        self._chain.ledger.strike_runs(batches, run_ids)
+                self._chain.ledger.add(
+                    Entry(
+                        kind="deletion",
+                        owed_to=other.name,
+                        owed_place=other.place,
+                        at=deletion.deleted_at,
+                        deletion=deletion,
+                        moments=dict(moments),
+                    )
+                )
+        self._chain.ledger.strike_runs(self._chain.ledger.entries(), moments)
 
     def missing(
         self,
@@ -76,8 +82,8 @@ class Debts:
         deletions: dict[str, datetime] = {}
         for entry in self._chain.ledger.entries():
             if entry.kind == "deletion" and entry.owed_to == member.name:
-                for run_id in entry.run_ids:
-                    deletions[run_id] = max(entry.at, deletions.get(run_id, entry.at))
+                for run_id, moment in entry.moments.items():
+                    deletions[run_id] = max(moment, deletions.get(run_id, moment))
             elif entry.kind == "batch" and entry.held_by != member.name and self._concerns(entry, member):
                 moments = holders.setdefault(entry.held_by, {})
                 for run_id in entry.run_ids:
@@ -115,28 +121,17 @@ class Debts:
         """
         return entry.owed_to == member.name or entry.owed_to == self._chain.preferred.name
 
-    def _enter(
-        self,
-        kind: Kind,
-        name: str,
-        runs: tuple[OwedRun, ...],
-        held_by: Member | None = None,
-        at: datetime | None = None,
-        audit: Audit | None = None,
-    ) -> None:
-        owed_to = self._chain.member(name)
+    def _owe(self, name: str, runs: tuple[OwedRun, ...], holder: Member) -> None:
+        debtor = self._chain.member(name)
         self._chain.ledger.add(
             Entry(
-                kind=kind,
+                kind="batch",
                 owed_to=name,
-                owed_place=owed_to.place if owed_to else "",
-                at=at or now(),
+                owed_place=debtor.place if debtor else "",
+                at=now(),
                 runs=runs,
-                held_by=held_by.name if held_by else "",
-                held_place=held_by.place if held_by else "",
-                actor=audit.actor if audit else "",
-                query=audit.query if audit else None,
-                issues_deleted=audit.issues_deleted if audit else None,
+                held_by=holder.name,
+                held_place=holder.place,
             )
         )
 
@@ -152,13 +147,13 @@ def _held(
     return held(backend, moments, first, last, pushdown)
 
 
-def _delete(member: Member, run_ids: Sequence[str], audit: Audit | None) -> bool:
-    """Delete the runs in `member`, if it has any; whether that went well."""
+def _delete(member: Member, deletion: Deletion, moments: Mapping[str, datetime]) -> bool:
+    """Tell `member` of the deletion, if it has any runs; whether that went well."""
     if not member.ready():
         return False
     try:
         if member.ask(lambda backend: backend.days()):
-            member.ask(lambda backend: backend.delete(run_ids, audit))
+            member.ask(lambda backend: backend.record(deletion, moments))
     except StorageError as error:
         member.standing.failed(str(error))
         return False

@@ -11,17 +11,20 @@ change: one that loses some of its runs is written anew and then the old one is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from resources.errors import StorageError
 from resources.files import Files
 from resources.lake.layout import content_name
+from resources.lake.marks import Deletion
 
 FOLDER = "ledger"
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 Kind = Literal["batch", "deletion"]
 
@@ -35,18 +38,18 @@ class OwedRun(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Runs that `held_by` has and `owed_to` is to get; or runs that `owed_to` is to delete."""
+    """Runs that `held_by` has and `owed_to` is to get; or a deletion that `owed_to` is to hear of."""
 
     kind: Kind
     owed_to: str
     owed_place: str
     at: datetime
-    runs: tuple[OwedRun, ...]
+    runs: tuple[OwedRun, ...] = ()
     held_by: str = ""
     held_place: str = ""
-    actor: str = ""
-    query: dict[str, Any] | None = None
-    issues_deleted: int | None = None
+    deletion: Deletion | None = None
+    moments: dict[str, datetime] = {}
+    """Of a deletion: up to when copies of each run are hidden (UTC)."""
 
     @property
     def entry_id(self) -> str:
@@ -56,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def run_ids(self) -> set[str]:
-        return {run.run_id for run in self.runs}
+        return {run.run_id for run in self.runs} | self.moments.keys()
 
 
 class Ledger:
@@ -85,12 +88,11 @@ class Ledger:
         """`entry` is owed no longer; one that has gone already is no error."""
         self._files.remove(_path(entry))
 
-    def strike_runs(self, entries: Sequence[Entry], run_ids: Collection[str]) -> None:
-        """The runs `run_ids` are owed no longer by `entries`; the others still are."""
-        gone = set(run_ids)
+    def strike_runs(self, entries: Sequence[Entry], moments: Mapping[str, datetime]) -> None:
+        """What `entries` had of the runs `moments` by then is owed no longer; the others still are."""
         for entry in entries:
-            left = tuple(run for run in entry.runs if run.run_id not in gone)
-            if len(left) == len(entry.runs):
+            left = tuple(run for run in entry.runs if entry.at > moments.get(run.run_id, _NEVER))
+            if entry.kind != "batch" or len(left) == len(entry.runs):
                 continue
             if left:
                 self.add(msgspec.structs.replace(entry, runs=left))

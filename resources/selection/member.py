@@ -25,12 +25,20 @@ _SLOWEST = 1024 * 1024
 class Member:
     """The backend `name`. Everything that is raised is an `IssuelakeError` without secrets."""
 
-    def __init__(self, name: str, configured_as: str, settings: Settings, notes: Callable[[], Files]) -> None:
+    def __init__(
+        self,
+        name: str,
+        configured_as: str,
+        settings: Settings,
+        notes: Callable[[], Files],
+        prepare: Callable[[Backend], object] | None = None,
+    ) -> None:
         self.name = name
         self.configured_as = configured_as
         """The key of `storage_config` that it stands under."""
         self.settings = settings
         self._notes = notes
+        self._prepare = prepare
         self._standing: Standing | None = None
         self._backend: Backend | None = None
         self._lock = threading.Lock()
@@ -53,7 +61,10 @@ class Member:
     def backend(self) -> Backend:
         with self._lock:
             if self._backend is None:
-                self._backend = self.settings.open()
+                backend = self.settings.open()
+                if self._prepare is not None:
+                    self._prepare(backend)
+                self._backend = backend
             return self._backend
 
     def ready(self) -> bool:

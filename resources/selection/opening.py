@@ -16,34 +16,34 @@ from resources.selection.selected import Selected
 from resources.selection.trace import Trace
 
 if TYPE_CHECKING:
-    from resources.config import Configured
+    from resources.config import Configured, Prepare
 
 
-def chain_of(backends: Sequence[Configured]) -> Chain:
+def chain_of(backends: Sequence[Configured], prepare: Prepare | None = None) -> Chain:
     """The chain of those of `backends` that are used, in their order.
 
     Its ledger is kept in `local_file`, whether that is used or not.
     """
     notes = _notes(backends)
     used = [backend for backend in backends if backend.active or backend.fallback]
-    return Chain([member for backend in used for member in _members(backend, notes)], notes)
+    return Chain([member for backend in used for member in _members(backend, notes, prepare)], notes)
 
 
-def apart(backends: Sequence[Configured], chain: Chain | None) -> list[Member]:
+def apart(backends: Sequence[Configured], chain: Chain | None, prepare: Prepare | None) -> list[Member]:
     """The members that those of `backends` are which are not in `chain`."""
     notes = _notes(backends)
-    members = [member for backend in backends for member in _members(backend, notes)]
+    members = [member for backend in backends for member in _members(backend, notes, prepare)]
     used = {member.name for member in chain.members} if chain else set()
     return [member for member in members if member.name not in used]
 
 
-def _members(backend: Configured, notes: Callable[[], Files]) -> Iterator[Member]:
+def _members(backend: Configured, notes: Callable[[], Files], prepare: Prepare | None) -> Iterator[Member]:
     """The member that a backend is; of `database_factory` each of its databases."""
     if isinstance(backend.settings, DatabaseFactory):
         for name, settings in backend.settings.members().items():
-            yield Member(f"{backend.name}.{name}", backend.name, settings, notes)
+            yield Member(f"{backend.name}.{name}", backend.name, settings, notes, prepare)
     else:
-        yield Member(backend.name, backend.name, backend.settings, notes)
+        yield Member(backend.name, backend.name, backend.settings, notes, prepare)
 
 
 def factory_alone(factory: DatabaseFactory) -> Backend:

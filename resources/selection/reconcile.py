@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from resources.backend import BOTH, Backend
 from resources.errors import StorageError
-from resources.lake.marks import Audit
 from resources.selection.chain import Chain
 from resources.selection.ledger import Entry
 from resources.selection.member import Member
@@ -73,8 +72,10 @@ def reconcile(chain: Chain, on_entry: Callable[[Entry], None] | None = None) -> 
 
 def _pay(chain: Chain, entry: Entry, away: dict[str, str], done: Reconciled) -> None:
     debtor = _member(chain, entry.owed_to, entry.owed_place, away)
-    if entry.kind == "deletion":
-        done.runs_deleted += _delete(debtor, entry)
+    if entry.deletion is not None:
+        deletion = entry.deletion
+        debtor.ask(lambda backend: backend.record(deletion, entry.moments))
+        done.runs_deleted += len(entry.moments)
     else:
         holder = _member(chain, entry.held_by, entry.held_place, away)
         ids = sorted(entry.run_ids)
@@ -123,16 +124,6 @@ def _copy(holder: Member, debtor: Member, run_ids: Sequence[str], entered_at: da
         if (found.content_hash, found.issues) != (wanted.content_hash, wanted.issues):
             raise StorageError(f"run {run_id!r} is another one in {debtor.name} than in {holder.name}")
     return stored
-
-
-def _delete(debtor: Member, entry: Entry) -> int:
-    """Delete what was there when the deletion was asked for; how many runs that were."""
-    there = debtor.read(lambda backend, _: _stored(backend, sorted(entry.run_ids)))
-    ids = [run_id for run_id, found in there.items() if found.stored_at <= entry.at]
-    if ids:
-        audit = Audit(entry.actor, entry.query, entry.issues_deleted)
-        debtor.ask(lambda backend: backend.delete(ids, audit))
-    return len(ids)
 
 
 def _rows(backend: Backend, run_ids: Sequence[str], entered_at: datetime) -> tuple[pa.Table, pa.Table]:

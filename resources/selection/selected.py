@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
 
 from resources.backend import BOTH, Backend, Pushdown
 from resources.errors import StorageError, Vanished
 from resources.files import Files
 from resources.health import Health
+from resources.lake.marks import TICK, Audit, Deletion
 from resources.selection.chain import Chain
 from resources.selection.debts import Debts
+from resources.selection.ledger import now
 from resources.selection.member import Member
 from resources.selection.trace import Trace
 from resources.selection.united import unite
+from resources.session import sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
     from resources.contract import Rejection
     from resources.lake.compact import Compacted
     from resources.lake.maintain import Maintained
-    from resources.lake.marks import Audit, Deletion
     from resources.lake.rejected import Rejected
     from resources.lake.write import Appended
 
@@ -36,7 +39,7 @@ class Selected(Backend):
 
     def __init__(self, chain: Chain, trace: Trace) -> None:
         self.chain = chain
-        self._trace = trace
+        self.trace = trace
         self._debts = Debts(chain, trace)
 
     @property
@@ -51,8 +54,9 @@ class Selected(Backend):
         """Store the batch in the first backend that takes it; what it should have gone to is owed it."""
 
         def store(member: Member) -> Appended:
+            began = now()
             appended = member.ask(lambda backend: backend.append(runs, issues), runs.nbytes + issues.nbytes)
-            self._debts.stored(member, runs)
+            self._debts.stored(member, runs, began)
             return appended
 
         return self._first(store)
@@ -110,15 +114,29 @@ class Selected(Backend):
         return self._first(days)
 
     def delete(self, run_ids: Iterable[str], audit: Audit | None = None) -> str:
-        """Hide the runs in every backend of the chain; one that cannot be reached owes the deletion."""
+        """Hide the runs in every backend of the chain; one that cannot be reached is owed the deletion.
+
+        The moment is fixed beforehand, so that a backend that comes to it late hides nothing newer.
+        """
         ids = sorted(set(run_ids))
+        if not ids:
+            return ""
+        at = now()
+        moments = dict.fromkeys(ids, at) | self.reading(lambda connection: _deletable(connection, ids, at))
+        said = audit or Audit()
+        deletion = Deletion(uuid4().hex, at, said.actor, said.query, len(ids), said.issues_deleted)
+        self.record(deletion, moments)
+        return deletion.audit_id
 
-        def remove(member: Member) -> tuple[Member, str]:
-            return member, member.ask(lambda backend: backend.delete(ids, audit))
+    def record(self, deletion: Deletion, moments: Mapping[str, datetime]) -> None:
+        def tell(member: Member) -> Member:
+            member.ask(lambda backend: backend.record(deletion, moments))
+            return member
 
-        member, audit_id = self._first(remove)
-        self._debts.deleted(member, ids, audit)
-        return audit_id
+        self._debts.deleted(self._first(tell), deletion, moments)
+
+    def deleted_runs(self, audit_id: str) -> dict[str, datetime]:
+        return self._on(lambda backend: backend.deleted_runs(audit_id))
 
     def deletions(self) -> list[Deletion]:
         return self._on(lambda backend: backend.deletions())
@@ -136,12 +154,12 @@ class Selected(Backend):
 
     def check(self) -> Health:
         """A round trip to the first backend that is well."""
-        for member in self.chain.usable(self._trace):
+        for member in self.chain.usable(self.trace):
             health = member.look()
             if health.healthy:
                 return health
-            self._trace.note(member.name, "failed", health.latency_ms / 1000, health.error)
-        return Health(False, 0.0, str(self.chain.nobody(self._trace)))
+            self.trace.note(member.name, "failed", health.latency_ms / 1000, health.error)
+        return Health(False, 0.0, str(self.chain.nobody(self.trace)))
 
     def reject(self, rejections: Sequence[Rejection]) -> None:
         if rejections:
@@ -171,12 +189,12 @@ class Selected(Backend):
 
     def _everywhere(self, work: Callable[[Backend], T]) -> Iterator[tuple[Member, T]]:
         """What `work` answers about every member that can answer."""
-        for member in self.chain.usable(self._trace):
+        for member in self.chain.usable(self.trace):
             try:
                 answer = member.read(lambda backend, _: work(backend))
             except StorageError as error:
                 member.standing.failed(str(error))
-                self._trace.note(member.name, "failed", reason=str(error))
+                self.trace.note(member.name, "failed", reason=str(error))
             else:
                 yield member, answer
 
@@ -184,7 +202,7 @@ class Selected(Backend):
         """What `work` answers about the preferred backend: upkeep of another is not what was asked for."""
         started = time.perf_counter()
         answer = self.chain.preferred.read(lambda backend, _: work(backend))
-        self._trace.note(self.chain.preferred.name, "used", time.perf_counter() - started)
+        self.trace.note(self.chain.preferred.name, "used", time.perf_counter() - started)
         return answer
 
     def _on(self, work: Callable[[Backend], T]) -> T:
@@ -196,7 +214,7 @@ class Selected(Backend):
 
         An error among `mistakes` is the caller's own, so another member would not be the answer.
         """
-        for member in self.chain.usable(self._trace):
+        for member in self.chain.usable(self.trace):
             started = time.perf_counter()
             try:
                 answer = work(member)
@@ -204,14 +222,22 @@ class Selected(Backend):
                 if any(error is mistake or error.__cause__ is mistake for mistake in mistakes):
                     raise
                 member.standing.failed(str(error))
-                self._trace.note(member.name, "failed", time.perf_counter() - started, str(error))
+                self.trace.note(member.name, "failed", time.perf_counter() - started, str(error))
             else:
                 member.standing.succeeded()
-                self._trace.note(member.name, "used", time.perf_counter() - started)
-                self._trace.used = member.configured_as
+                self.trace.note(member.name, "used", time.perf_counter() - started)
+                self.trace.used = member.configured_as
                 return answer
-        raise self.chain.nobody(self._trace)
+        raise self.chain.nobody(self.trace)
 
 
 def _bytes(member: Member, rejected: Rejected) -> bytes:
     return member.read(lambda backend, _: backend.rejected_bytes(rejected))
+
+
+def _deletable(
+    connection: duckdb.DuckDBPyConnection, run_ids: list[str], at: datetime
+) -> dict[str, datetime]:
+    """Up to when copies of the runs are to be hidden; the clock they were stored by may be ahead."""
+    rows = connection.execute(sql("resources", "stored_at_of_runs"), [run_ids]).fetchall()
+    return {run_id: max(at, stored_at + TICK) for run_id, stored_at in rows}

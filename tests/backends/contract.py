@@ -9,22 +9,28 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar
 
 import duckdb
+import pyarrow as pa
 import pytest
 
-from assets import deletion, ingest, sql_access, summary
+from assets import deletion, ingest, kernel, sql_access, summary
 from assets.query import Query
 from resources import schema
 from resources.backend import ISSUES, RUNS, Backend, Pushdown
 from resources.config import Storage as Selected
 from resources.contract import Delivery
 from resources.errors import Vanished
+from resources.lake.marks import TICK, Deletion
+from resources.lake.write import Appended
 from resources.session import connect, literal
 from tests.lake.state import DAYS, NOW, SEVERITIES, State, append, check, document, read, stored
+
+EARLIER = datetime(2025, 4, 1, 12, 30, 0, 123456, UTC)
 
 HOSTILE_IDS = (
     "plain",
@@ -438,6 +444,81 @@ class BackendContract:
             append(backend, [document("a", version=2)])
         check(backend, {"a": stored("a", version=2)})
 
+    # --- copies out of other storages --------------------------------------------------------------
+
+    def test_a_copy_keeps_its_moment(self, backend: Backend, place: Any) -> None:
+        for _ in range(2):  # the same again changes nothing
+            append_copy(backend, document("a", issues=3), EARLIER)
+            check(self.another(place), {"a": stored("a", issues=3)})
+            assert moments(backend) == {"a": EARLIER}
+
+    def test_of_copies_the_later_one_wins(self, backend: Backend) -> None:
+        later = EARLIER + timedelta(hours=1)
+        for day, version, at, counts in ((0, 1, later, 1), (1, 2, EARLIER, 0), (2, 3, later + TICK, 1)):
+            appended = append_copy(backend, document("a", DAYS[day], version), at)
+            assert (appended.runs_stored, appended.duplicates) == (counts, 1 - counts)
+        check(backend, {"a": stored("a", DAYS[2], 3)})
+        append(backend, [document("a", version=4)])
+        assert append_copy(backend, document("a", version=5), later).duplicates == 1
+        check(backend, {"a": stored("a", version=4)})
+
+    def test_a_copy_of_what_is_there_is_a_duplicate(self, backend: Backend) -> None:
+        append(backend, [document("a")])
+        before = moments(backend)
+        for at in (EARLIER, datetime.now(UTC) + timedelta(days=1)):
+            assert append_copy(backend, document("a"), at).duplicates == 1
+        assert moments(backend) == before
+
+    def test_a_copy_of_what_was_deleted_stays_deleted(self, backend: Backend, place: Any) -> None:
+        append_copy(backend, document("a"), EARLIER)
+        backend.delete(["a", "never there"])
+        for _ in range(2):
+            assert append_copy(self.another(place), document("a"), EARLIER).duplicates == 1
+            assert append_copy(backend, document("never there"), EARLIER).duplicates == 1
+            check(backend, {})
+            backend.maintain(NOW)
+        later = datetime.now(UTC) + timedelta(seconds=1)
+        assert append_copy(backend, document("a"), later).runs_stored == 1
+        check(backend, {"a": stored("a")})
+
+    @pytest.mark.parametrize("query", [None, {"plugin_name": "it's \u2603"}], ids=["by name", "by query"])
+    def test_a_deletion_is_recorded_as_it_was(self, backend: Backend, place: Any, query: Any) -> None:
+        for i in "abc":
+            append_copy(backend, document(i), EARLIER)
+        at = EARLIER + timedelta(minutes=1)
+        deletion = Deletion("0123456789abcdef" * 2, at, "somebody", query, 7, 11)
+        for _ in range(2):
+            backend.record(deletion, {"a": at, "b": EARLIER - TICK, "gone": at})
+            assert self.another(place).deletions() == [deletion]
+            assert self.another(place).deleted_runs(deletion.audit_id)["gone"] == at
+            check(self.another(place), {i: stored(i) for i in "bc"})
+        backend.maintain(NOW)
+        check(backend, {i: stored(i) for i in "bc"})
+        assert append_copy(backend, document("a"), EARLIER).duplicates == 1
+        foreign = replace(deletion, audit_id="../../" + "x" * 26, deleted_at=at + TICK)
+        backend.record(foreign, {})
+        assert [d.deleted_at for d in backend.deletions()] == [at, at + TICK]
+
+    def test_what_went_away_may_come_back(self, backend: Backend) -> None:
+        append_copy(backend, document("a"), EARLIER)
+        deletion = Deletion("0" * 32, datetime.now(UTC), "somebody", {"moved_to": "elsewhere"}, 1, 2)
+        for n in range(3):
+            at = EARLIER + n * TICK
+            backend.record(replace(deletion, audit_id=f"{n:032}"), {"a": at})
+            check(backend, {})
+            assert append_copy(backend, document("a"), at).runs_stored == 1
+            check(backend, {"a": stored("a")})
+
+    def test_what_a_deletion_took_is_known(self, backend: Backend, place: Any) -> None:
+        append(backend, [document("a"), document("b")])
+        before = datetime.now(UTC)
+        audit_id = backend.delete(["a", "never there"])
+        assert audit_id == backend.deletions()[0].audit_id
+        gone = self.another(place).deleted_runs(audit_id)
+        assert set(gone) == {"a", "never there"}
+        assert all(before <= moment <= datetime.now(UTC) for moment in gone.values())
+        assert backend.deleted_runs("f" * 32) == {}
+
     # --- compacting --------------------------------------------------------------------------------
 
     def test_compaction_changes_no_row(self, backend: Backend, place: Any) -> None:
@@ -530,6 +611,19 @@ class BackendContract:
                 before = run.version
             writing.result()
         check(backend, {"a": stored("a", DAYS[0], 15, issues=65)})
+
+
+def append_copy(backend: Backend, run: dict[str, Any], at: datetime) -> Appended:
+    """Store a run as a copy of what another storage has had since `at`."""
+    chunk = kernel.build([Delivery("test.json", json.dumps(run).encode())])
+    column = pa.array([at], pa.timestamp("us", "UTC"))
+    return backend.append(chunk.runs.append_column("stored_at", column), chunk.issues)
+
+
+def moments(backend: Backend) -> dict[str, datetime]:
+    """Since when the storage has each run."""
+    found = backend.reading(lambda c: rows(c, "SELECT validation_run_id, stored_at FROM runs"))
+    return {row["validation_run_id"]: row["stored_at"] for row in found}
 
 
 def delete(backend: Backend, **query: Any) -> dict[str, Any]:

@@ -35,27 +35,32 @@ def hidden(collections: Collections, session: ClientSession | None = None) -> Co
     return found
 
 
-def delete(collections: Collections, run_ids: set[str], copies: Copies, audit: Audit) -> str:
-    """Hide `copies`, then remove them; the id of the record."""
-    from resources.backends.mongodb.files import save
-
+def made(run_ids: set[str], audit: Audit) -> Deletion:
+    """The deletion of `run_ids` that is made now."""
     now = datetime.now(UTC)
     audit_id = layout.content_name(f"{run_id}\x1f{now}" for run_id in run_ids)
-    pending = f"{layout.DELETED}/{audit_id}.json"
+    return Deletion(audit_id, now, audit.actor, audit.query, len(run_ids), audit.issues_deleted)
+
+
+def delete(collections: Collections, deletion: Deletion, copies: Copies) -> None:
+    """Hide `copies`, then remove them; the same deletion again changes nothing."""
+    from resources.backends.mongodb.files import save
+
+    name = layout.content_name("\x1f".join(copy) for copy in copies)
+    pending = f"{layout.DELETED}/{name}.json"
     save(collections, pending, msgspec.json.encode(sorted(copies)))
     record = {
-        "_id": audit_id,
-        "deleted_at": now.isoformat(timespec="microseconds"),
-        "actor": audit.actor,
-        "query": msgspec.json.encode(audit.query).decode(),
-        "runs_deleted": len(run_ids),
-        "issues_deleted": audit.issues_deleted,
-        "pending": pending,
+        "deleted_at": deletion.deleted_at.isoformat(timespec="microseconds"),
+        "actor": deletion.actor,
+        "query": msgspec.json.encode(deletion.query).decode(),
+        "runs_deleted": deletion.runs_deleted,
+        "issues_deleted": deletion.issues_deleted,
     }
-    collections.deletions.insert_one(record)
+    identity = {"_id": deletion.audit_id}
+    change = {"$setOnInsert": record, "$set": {"pending": pending}}
+    collections.deletions.update_one(identity, change, upsert=True)
     _remove(collections, copies)
-    _settle(collections, record)
-    return audit_id
+    _settle(collections, identity | {"pending": pending})
 
 
 def finish(collections: Collections) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,10 +44,14 @@ class MongoStore(Backend):
 
     def append(self, runs: pa.Table, issues: pa.Table) -> Appended:
         from resources.backends.mongodb.write import append
+        from resources.lake.marks import read_deletions
+        from resources.lake.write import COPIED
 
+        ids = runs["validation_run_id"].to_pylist()
+        deletions = read_deletions(self.files, ids) if COPIED in runs.column_names else {}
         with self._connection.doing("store runs in"):
             self._prepare()
-            return append(self._connection, runs, issues)
+            return append(self._connection, runs, issues, deletions)
 
     def reading(
         self,
@@ -79,16 +83,37 @@ class MongoStore(Backend):
 
     def delete(self, run_ids: Iterable[str], audit: Audit | None = None) -> str:
         from resources.backends.mongodb import deletions, write
-        from resources.lake.marks import Audit
+        from resources.lake.marks import TICK, Audit, write_marks
 
         ids = set(run_ids)
         if not ids:
             return ""
         with self._connection.doing("delete runs in"):
             self._prepare()
-            known = write.look_up(self._connection, sorted(ids))
-            copies = {(run_id, copy.batch_id) for run_id, [copy] in known.copies.items()}
-            return deletions.delete(self._connection.writing, ids, copies, audit or Audit())
+            known = write.look_up(self._connection, sorted(ids)).copies
+            copies = {(run_id, copy.batch_id) for run_id, [copy] in known.items()}
+            deletion = deletions.made(ids, audit or Audit())
+            now = deletion.deleted_at
+            # The clock that a copy was stored by may have been ahead of this one.
+            moments = {i: max([now, *(copy.stored_at + TICK for copy in known.get(i, ()))]) for i in ids}
+            write_marks(self.files, deletion, moments)
+            deletions.delete(self._connection.writing, deletion, copies)
+            return deletion.audit_id
+
+    def record(self, deletion: Deletion, moments: Mapping[str, datetime]) -> None:
+        from resources.backends.mongodb import deletions, write
+        from resources.lake.marks import write_marks
+
+        with self._connection.doing("delete runs in"):
+            self._prepare()
+            known = write.look_up(self._connection, sorted(moments)).copies
+            copies = {
+                (run_id, copy.batch_id)
+                for run_id, [copy] in known.items()
+                if copy.stored_at <= moments[run_id]
+            }
+            write_marks(self.files, deletion, moments)
+            deletions.delete(self._connection.writing, deletion, copies)
 
     def deletions(self) -> list[Deletion]:
         from resources.backends.mongodb.deletions import audits

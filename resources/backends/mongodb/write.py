@@ -8,7 +8,7 @@ those of a replaced run go after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -40,8 +40,10 @@ class Known:
     parts: dict[str, list[Document]] = field(default_factory=dict)
 
 
-def append(connection: Connection, runs: pa.Table, issues: pa.Table) -> Appended:
-    """Store the rows of `runs` with their issues. Raises `StorageError`."""
+def append(
+    connection: Connection, runs: pa.Table, issues: pa.Table, deletions: Mapping[str, datetime]
+) -> Appended:
+    """Store the rows of `runs` with their issues; `deletions` are for copies. Raises `StorageError`."""
     into = connection.writing
     result: Appended | None = None
     stored: set[int] = set()
@@ -50,7 +52,8 @@ def append(connection: Connection, runs: pa.Table, issues: pa.Table) -> Appended
     hashes = runs["content_hash"].to_pylist()
     for _ in range(ATTEMPTS):
         known = look_up(connection, [ids[row] for row in rows])
-        verdicts, judged = judge(runs.take(pa.array(rows, pa.int64())), known.copies, known.deleted)
+        deleted = {**known.deleted, **deletions}
+        verdicts, judged = judge(runs.take(pa.array(rows, pa.int64())), known.copies, deleted)
         if result is None:
             result = judged
         else:  # what was taken for stored and is not, since another has stored the same

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
@@ -25,8 +25,8 @@ from resources.backends.sql.tables import RUN_KEY, tables
 from resources.health import Health
 from resources.lake.compact import Compacted
 from resources.lake.maintain import Maintained
-from resources.lake.marks import Audit, Deletion
-from resources.lake.write import Appended, prepare
+from resources.lake.marks import TICK, Audit, Deletion, encode_marks, mark_path, read_deletions
+from resources.lake.write import COPIED, Appended, prepare
 from resources.schema import SEVERITY_COUNTS
 from resources.session import cursor
 
@@ -49,7 +49,7 @@ class Database(Backend):
         self._session = Session(dialect, self._tables)
         self._max_history = settings.max_history
         self._deadline = settings.timeout_seconds
-        self.files = TableFiles(self._session)
+        self.files: TableFiles = TableFiles(self._session)
 
     @property
     def url(self) -> str:
@@ -57,10 +57,11 @@ class Database(Backend):
 
     def append(self, runs: pa.Table, issues: pa.Table) -> Appended:
         ids = runs["validation_run_id"].to_pylist()
+        deletions = read_deletions(self.files, ids) if COPIED in runs.column_names else {}
 
         def store(connection: sa.Connection) -> Appended:
             known = reading.copies(connection, self._tables.runs, self._dialect, ids)
-            batch, appended = prepare(runs, known)
+            batch, appended = prepare(runs, known, deletions)
             if batch is not None:
                 rows = runs_rows(batch)
                 keys = rows[RUN_KEY].to_pylist()
@@ -97,26 +98,51 @@ class Database(Backend):
         return days
 
     def delete(self, run_ids: Iterable[str], audit: Audit | None = None) -> str:
-        keys = sorted({run_key(run_id) for run_id in run_ids})
-        if not keys:
+        ids = sorted(set(run_ids))
+        if not ids:
             return ""
-        said = asdict(audit or Audit())
-        audit_id = uuid4().hex
-        query = said["query"] if said["query"] is None else json.dumps(said["query"], sort_keys=True)
+        said = audit or Audit()
+        now = datetime.now(UTC)
+        deletion = Deletion(uuid4().hex, now, said.actor, said.query, len(ids), said.issues_deleted)
 
         def remove(connection: sa.Connection) -> None:
-            row = {
-                "audit_id": audit_id,
-                "deleted_at": self._dialect.moment(datetime.now(UTC)),
-                "actor": self._dialect.text(said["actor"]),
-                "query": query,
-                "runs_deleted": self._remove(connection, keys),
-                "issues_deleted": said["issues_deleted"],
-            }
-            connection.execute(self._tables.deletions.insert(), row)
+            known = reading.copies(connection, self._tables.runs, self._dialect, ids)
+            # The clock that a copy was stored by may have been ahead of this one.
+            moments = {i: max([now, *(copy.stored_at + TICK for copy in known.get(i, ()))]) for i in ids}
+            self._note(connection, replace(deletion, runs_deleted=len(known)), moments)
+            self._remove(connection, sorted(map(run_key, known)))
 
         self._session.write("delete runs from", remove)
-        return audit_id
+        return deletion.audit_id
+
+    def record(self, deletion: Deletion, moments: Mapping[str, datetime]) -> None:
+        ids = sorted(moments)
+
+        def remove(connection: sa.Connection) -> None:
+            known = reading.copies(connection, self._tables.runs, self._dialect, ids)
+            self._note(connection, deletion, moments)
+            gone = [run_id for run_id, [copy] in known.items() if copy.stored_at <= moments[run_id]]
+            self._remove(connection, sorted(map(run_key, gone)))
+
+        self._session.write("delete runs from", remove)
+
+    def _note(self, connection: sa.Connection, deletion: Deletion, moments: Mapping[str, datetime]) -> None:
+        """Write a deletion and its runs down, unless they are."""
+        table = self._tables.deletions
+        there = sa.select(sa.func.count()).where(table.c.audit_id == deletion.audit_id)
+        if connection.scalar(there):
+            return
+        query = deletion.query
+        row = {
+            "audit_id": deletion.audit_id,
+            "deleted_at": self._dialect.moment(deletion.deleted_at),
+            "actor": self._dialect.text(deletion.actor),
+            "query": query if query is None else json.dumps(query, sort_keys=True),
+            "runs_deleted": deletion.runs_deleted,
+            "issues_deleted": deletion.issues_deleted,
+        }
+        connection.execute(table.insert(), row)
+        self.files.put(connection, mark_path(deletion.audit_id), encode_marks(deletion, moments))
 
     def deletions(self) -> list[Deletion]:
         table = self._tables.deletions

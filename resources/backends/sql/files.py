@@ -53,21 +53,22 @@ class TableFiles:
 
     def publish(self, path: str, data: bytes, renew: bool = False) -> None:
         table = self._table
-        now = time.time()
-        rows = [
-            {"path": path, "part": part, "data": data[start : start + PART_BYTES], "modified": now}
-            for part, start in enumerate(range(0, len(data) or 1, PART_BYTES))
-        ]
+        there = sa.select(sa.func.count()).where(table.c.path == path)
 
         def put(connection: sa.Connection) -> None:
-            there = connection.scalar(sa.select(sa.func.count()).where(table.c.path == path))
-            if there and not renew:
-                return
-            connection.execute(table.delete().where(table.c.path == path))
-            for row in rows:
-                connection.execute(table.insert(), row)
+            if renew or not connection.scalar(there):
+                self.put(connection, path, data)
 
         self._session.write(f"write {path} to", put)
+
+    def put(self, connection: sa.Connection, path: str, data: bytes) -> None:
+        """Write the file, as part of the transaction of `connection`."""
+        table = self._table
+        now = time.time()
+        connection.execute(table.delete().where(table.c.path == path))
+        for part, start in enumerate(range(0, len(data) or 1, PART_BYTES)):
+            row = {"path": path, "part": part, "data": data[start : start + PART_BYTES], "modified": now}
+            connection.execute(table.insert(), row)
 
     def remove(self, path: str) -> None:
         statement = self._table.delete().where(self._table.c.path == path)

@@ -1,0 +1,250 @@
+"""The rounds of a migration: runs, deletions, rejected deliveries, summaries; then, where it is a move,
+the runs leave the source."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from assets import summary
+from assets.days import DayVersion, versions, versions_seen
+from assets.migration.comparing import (
+    Amount,
+    NotTheSame,
+    check_counts,
+    explain,
+    held,
+    held_seen,
+    lacking,
+    portions,
+)
+from assets.migration.copying import copy
+from resources.backend import RUNS, Backend
+from resources.errors import UsageError, Vanished
+from resources.lake import layout
+from resources.lake.marks import Deletion
+from resources.lake.rejected import Rejected, carry_over, forget
+from resources.session import sql
+
+if TYPE_CHECKING:
+    import duckdb
+
+MOVED_TO = "moved_to"
+"""The key of the query under which the record of a move stands. It stays where the runs went away."""
+
+ROUNDS = 5
+"""How often days are copied anew that others change meanwhile; what still changes then is reported."""
+
+Progress = Callable[[Amount, Amount], None]
+"""Called with what has been copied or found so far, and with all that there is."""
+
+
+@dataclass(slots=True)
+class Migrated:
+    """What a migration did, or with `dry_run` would do."""
+
+    days: int = 0
+    days_skipped: int = 0
+    """Days on which the target had everything already."""
+    found: Amount = field(default_factory=Amount)
+    """What the source has."""
+    copied: Amount = field(default_factory=Amount)
+    newer_in_target: int = 0
+    deleted_in_target: int = 0
+    """Runs that were deleted in the target after the source had stored them, and stay deleted."""
+    deletions: int = 0
+    rejected: int = 0
+    summaries: int = 0
+    removed: Amount = field(default_factory=Amount)
+    """What left the source."""
+    still_changing: list[date] = field(default_factory=list)
+    """Days that others changed to the last: run the migration once more."""
+    seconds: float = 0.0
+
+
+def migrate(
+    source: Backend,
+    target: Backend,
+    actor: str,
+    *,
+    dry_run: bool = False,
+    move: bool = False,
+    progress: Progress | None = None,
+) -> Migrated:
+    """Copy everything from `source` to `target`; durable, and compared with the source, on return.
+
+    With `move` the runs that were copied are then deleted in the source in the name of `actor`, and
+    the rejected deliveries removed. Raises `NotTheSame` and `StorageError`; what was
+    copied by then stays, nothing of the source has gone that was not compared before, and the
+    next call goes on from there.
+    """
+    started = time.monotonic()
+    if not dry_run:
+        _check_two(source, target)
+    migration = _Migration(source, target, dry_run, progress)
+    migration.copy_in_rounds()
+    if not dry_run:
+        migration.copy_the_rest()
+        if move:
+            migration.remove(actor)
+    migration.result.seconds = round(time.monotonic() - started, 3)
+    return migration.result
+
+
+def _check_two(source: Backend, target: Backend) -> None:
+    """Raises `UsageError` where both are one storage, whatever they are called: a move would empty it."""
+    probe = f"migration/{uuid4().hex}"
+    target.files.publish(probe, b"")
+    try:
+        source.files.read(probe)
+    except Vanished:
+        return
+    finally:
+        target.files.remove(probe)
+    raise UsageError(f"{source.url} and {target.url} are the same storage: give two.")
+
+
+class _Migration:
+    def __init__(self, source: Backend, target: Backend, dry_run: bool, progress: Progress | None) -> None:
+        self.result = Migrated()
+        self._source = source
+        self._target = target
+        self._dry_run = dry_run
+        self._progress = progress
+        self._began = datetime.now(UTC)
+        self._rejected: list[Rejected] = []
+        self._seen: dict[date, DayVersion] = {}
+        """The days that have been compared, as they were then."""
+        self._skipped: set[date] = set()
+        self._newer: set[str] = set()
+        self._carried: set[str] = set()
+        self._kept: set[str] = set()
+        """Runs that the target has deleted: nobody else has them, so a move leaves them."""
+
+    def copy_in_rounds(self) -> None:
+        """Copy runs and deletions until the source is as it was when it was compared."""
+        days = self._days()
+        for day in days.values():
+            self.result.found.add(day.runs, day.issues)
+        for _ in range(ROUNDS):
+            done = Amount()
+            for portion in portions([day for day in days.values() if self._seen.get(day.day) != day]):
+                self._copy_portion(portion, done)
+            self._seen = days
+            if not self._dry_run:
+                self._copy_deletions()
+            days = self._days()
+            if self._dry_run or days == self._seen:
+                break
+        changed = dict(days.items() ^ self._seen.items())
+        self._seen = {day: seen for day, seen in self._seen.items() if day not in changed}
+        self.result.still_changing = sorted(changed)
+        self.result.days = len(days)
+        self.result.days_skipped = len(self._skipped)
+        self.result.newer_in_target = len(self._newer)
+        self.result.deleted_in_target = len(self._kept)
+
+    def _days(self) -> dict[date, DayVersion]:
+        """What the days of the source hold now."""
+        return {day.day: day for day in versions(self._source, self._source.days())}
+
+    def _copy_portion(self, portion: list[DayVersion], done: Amount) -> None:
+        span = portion[0].day, portion[-1].day
+        before = Amount(done.runs, done.issues)
+
+        def advance(runs: int, issues: int) -> None:
+            done.add(runs, issues)
+            if self._progress is not None:
+                self._progress(done, self.result.found)
+
+        def work(connection: duckdb.DuckDBPyConnection) -> tuple[int, int, list[date]]:
+            done.runs, done.issues = before.runs, before.issues  # this may be another attempt
+            theirs = held_seen(connection, *span)
+            check_counts(theirs, self._source)
+            missing = lacking(theirs, held(self._target, *span))
+            if missing.num_rows and not self._dry_run:
+                copied = copy(connection, self._target, missing, span, advance)
+                left = lacking(theirs, held(self._target, *span))
+                if left.num_rows:
+                    outcome = explain(left, self._source, self._target)
+                    self._newer |= outcome.newer
+                    self._kept |= outcome.deleted
+                counted = copied.runs_stored, copied.issues_stored
+            else:
+                counted = missing.num_rows, sum(missing["issues"].to_pylist())
+            return *counted, missing["run_date"].unique().to_pylist()
+
+        runs, issues, touched = self._source.reading(work, *span)
+        self.result.copied.add(runs, issues)
+        self._skipped |= {day.day for day in portion}
+        self._skipped -= set(touched)
+        wanted = Amount(before.runs, before.issues)
+        for day in portion:
+            wanted.add(day.runs, day.issues)
+        advance(max(0, wanted.runs - done.runs), max(0, wanted.issues - done.issues))
+
+    def _copy_deletions(self) -> None:
+        there = {_facts(deletion) for deletion in self._target.deletions()}
+        carried = [d for d in self._source.deletions() if MOVED_TO not in (d.query or {})]
+        for deletion in carried:
+            # One that was made since we began may have been too late for a copy that was under way.
+            if _facts(deletion) not in there or deletion.deleted_at >= self._began:
+                self._target.record(deletion, self._source.deleted_runs(deletion.audit_id))
+                self._carried.add(deletion.audit_id)
+        self.result.deletions = len(self._carried)
+        lost = {_facts(deletion) for deletion in carried} - {_facts(d) for d in self._target.deletions()}
+        if lost:
+            raise NotTheSame(
+                f"{self._target.url} does not answer {len(lost)} records of deletions as {self._source.url}"
+                " does; nothing was removed. Begin again."
+            )
+
+    def copy_the_rest(self) -> None:
+        """Rejected deliveries; and the summaries that there were, made anew, since they are of batches."""
+        self._rejected = carry_over(self._source.files, self._target.files)
+        self.result.rejected = len(self._rejected)
+        folders = self._source.files.folders(summary.DAILY_SUMMARY)
+        for day in summary.outdated(self._target):
+            if layout.day_folder(summary.DAILY_SUMMARY, day).rpartition("/")[2] in folders:
+                # Of days on which the target is at odds with itself its own checks tell.
+                with suppress(summary.CountsDisagree):
+                    summary.summarise(self._target, day)
+                    self.result.summaries += 1
+
+    def remove(self, actor: str) -> None:
+        """Delete in the source what was compared, copy by copy: what came later stays."""
+        for portion in portions(list(self._seen.values())):
+            read = partial(_runs_as_compared, portion=portion)
+            rows = self._source.reading(read, portion[0].day, portion[-1].day, (RUNS,))
+            rows = [row for row in rows if row[0] not in self._kept]
+            if rows:
+                moments = {run_id: stored_at for run_id, stored_at, _ in rows}
+                issues = sum(count for *_, count in rows)
+                name = layout.content_name(f"{run_id}\x1f{at}" for run_id, at in moments.items())
+                query = {MOVED_TO: self._target.url}
+                deletion = Deletion(name, datetime.now(UTC), actor, query, len(rows), issues)
+                self._source.record(deletion, moments)
+                self.result.removed.add(len(rows), issues)
+        forget(self._source.files, self._rejected)
+
+
+def _runs_as_compared(
+    connection: duckdb.DuckDBPyConnection, portion: list[DayVersion]
+) -> list[tuple[str, datetime, int]]:
+    """The runs of those days of `portion` that are as they were; their moments and counts of issues."""
+    now = {day.day: day for day in versions_seen(connection, [day.day for day in portion])}
+    same = [day.day for day in portion if now.get(day.day) == day]
+    return connection.execute(sql("assets", "runs_of_days"), [same]).fetchall()
+
+
+def _facts(deletion: Deletion) -> tuple[object, ...]:
+    """What a deletion says of itself, in a form that can be looked up."""
+    query = repr(sorted((deletion.query or {}).items()))
+    moment = deletion.deleted_at
+    return deletion.audit_id, moment, deletion.actor, query, deletion.runs_deleted, deletion.issues_deleted
