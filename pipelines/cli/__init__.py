@@ -23,6 +23,10 @@ def main() -> None:
         sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    finally:
+        # Only where a storage was opened is there anything to tell.
+        if (opening := sys.modules.get("pipelines.cli.opening")) is not None:
+            opening.tell_what_was_passed_over()
 
 
 def _report(message: str) -> None:
