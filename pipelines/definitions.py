@@ -6,24 +6,24 @@ import os
 
 from dagster import Definitions, EnvVar, in_process_executor
 
+from assets.definitions import storages
 from assets.definitions.batches import batches, inbox_asset
 from assets.definitions.summary import daily_summary
 from assets.definitions.tables import compact_day, counts_agree, no_run_twice
-from assets.history import take_over
-from pipelines.jobs import catch_up, ingest_inbox, maintenance
+from pipelines.jobs import catch_up, ingest_inbox, maintenance, reconcile_storages
+from pipelines.opening import kept_open
 from pipelines.schedules import hourly_catch_up, nightly_maintenance
 from pipelines.sensors import automation, inbox_sensor
+from pipelines.watching import failures, rejects, storage_health
 from resources.backend import Backend
-from resources.dagster_resources import LakeResource
+from resources.dagster_resources import LakeResource, NotificationsResource
 
 
 class OpenedLake(LakeResource):
     """The lake, with the runs of an old history beside it, if any, in it."""
 
     def open(self) -> Backend:
-        backend = super().open()
-        take_over(backend)
-        return backend
+        return kept_open(self.backends()).begin().backend
 
 
 def _from_environment(name: str, default: str) -> str:
@@ -31,19 +31,22 @@ def _from_environment(name: str, default: str) -> str:
     return EnvVar(name) if os.environ.get(name) else default
 
 
+BACKENDS = storages.names()
+
 defs = Definitions(
-    assets=[inbox_asset, batches, compact_day, daily_summary],
-    asset_checks=[counts_agree, no_run_twice],
-    jobs=[ingest_inbox, catch_up, maintenance],
+    assets=[inbox_asset, batches, compact_day, daily_summary, *map(storages.spec, BACKENDS)],
+    asset_checks=[counts_agree, no_run_twice, *map(storages.check, BACKENDS)],
+    jobs=[ingest_inbox, catch_up, maintenance, reconcile_storages],
     schedules=[hourly_catch_up, nightly_maintenance],
-    sensors=[inbox_sensor, automation],
+    sensors=[inbox_sensor, automation, storage_health, failures, rejects],
     resources={
         "lake": OpenedLake(
             storage=_from_environment("ISSUELAKE_STORAGE", ""),
             storage_options=_from_environment("ISSUELAKE_STORAGE_OPTIONS", "{}"),
             inbox=_from_environment("ISSUELAKE_INBOX", "inbox"),
             inbox_options=_from_environment("ISSUELAKE_INBOX_OPTIONS", "{}"),
-        )
+        ),
+        "notifications": NotificationsResource(urls=_from_environment("ISSUELAKE_NOTIFY", "")),
     },
     # Steps are short, and a process for each would take longer than the step.
     executor=in_process_executor,

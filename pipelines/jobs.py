@@ -9,8 +9,10 @@ from assets.definitions.batches import batches
 from assets.definitions.calendar import with_partition
 from assets.definitions.shell import RETRIES, no_retry_for_mistakes
 from assets.summary import outdated
+from pipelines.opening import kept_open
 from resources.dagster_resources import LakeResource
 from resources.lake.compact import Compacted
+from resources.selection.reconcile import Reconciled, reconcile
 
 UNFINISHED = [
     DagsterRunStatus.NOT_STARTED,
@@ -69,6 +71,31 @@ def maintain_lake(context: OpExecutionContext, lake: LakeResource) -> None:
             }
         )
         reports.tell(context, reports.evaluations(opened, opened.days()))
+
+
+@op(pool="reconcile", retry_policy=RETRIES)
+def pay_what_is_owed(context: OpExecutionContext, lake: LakeResource) -> None:
+    """Copies what backends hold for others that are well again, verified, and strikes it off."""
+    started = time.monotonic()
+    with no_retry_for_mistakes():
+        chain = kept_open(lake.backends()).chain
+        done = reconcile(chain) if chain else Reconciled()
+    for problem in done.problems:
+        context.log.warning(problem)
+    context.add_output_metadata(
+        {
+            "entries_settled": done.struck,
+            "entries_left": done.left,
+            "runs_copied": done.runs_copied,
+            "runs_deleted": done.runs_deleted,
+            "seconds": round(time.monotonic() - started, 3),
+        }
+    )
+
+
+@job(description="Copies what is owed to backends that are well again.")
+def reconcile_storages() -> None:
+    pay_what_is_owed()
 
 
 @job(description="Compacts every day, completes the index, and checks the whole lake.")

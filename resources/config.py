@@ -184,6 +184,25 @@ def configured(document: dict[str, Any]) -> list[Configured]:
     ]
 
 
+def configured_names(document: dict[str, Any]) -> list[str]:
+    """The names of the backends of a configuration, as they are called in answers.
+
+    Their keys are not looked at, so no variable need be set. Raises `ConfigError`.
+    """
+    given = document.get("storage_config") or {}
+    if not isinstance(given, dict):
+        raise ConfigError("storage_config must map the names of backends to their keys.")
+    chosen = document.get("storage_backend") or AUTO
+    used = given.get(chosen)
+    several = chosen == AUTO or (isinstance(used, dict) and used.get("failover"))
+    implied = {LOCAL_FILE: None} if several else {chosen: None}
+    names = []
+    for name, keys in (implied | given).items():
+        databases = keys.get("databases") if name == DATABASE_FACTORY and isinstance(keys, dict) else None
+        names += [f"{name}.{database}" for database in databases] if databases else [str(name)]
+    return names
+
+
 def active(backends: Sequence[Configured]) -> Configured:
     """The one of `backends` that is used."""
     return next(backend for backend in backends if backend.active)

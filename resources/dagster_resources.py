@@ -9,10 +9,9 @@ from dagster import ConfigurableResource
 from pydantic import Field
 
 from resources.backend import Backend
-from resources.config import open_storage
+from resources.config import FSSPEC, Configured, Opened, configuration, configured
 from resources.errors import ConfigError
-from resources.files import open_files
-from resources.lake import Lake
+from resources.notifications import send
 
 
 class LakeResource(ConfigurableResource[Backend]):
@@ -41,9 +40,17 @@ class LakeResource(ConfigurableResource[Backend]):
 
     def open(self) -> Backend:
         """The lake. Raises `ConfigError` and `UsageError` where it cannot be what it is said to be."""
+        return Opened(self.backends()).begin().backend
+
+    def backends(self) -> list[Configured]:
+        """What is configured, in the order in which it is used. Raises `ConfigError`."""
         if not self.storage:
-            return open_storage().backend
-        return Lake(open_files(self.storage, _options("storage_options", self.storage_options)))
+            return configured(configuration())
+        options = _options("storage_options", self.storage_options)
+        if not options:
+            return configured(configuration(self.storage))
+        keys = {"url": self.storage, "storage_options": options}
+        return configured({"storage_backend": FSSPEC, "storage_config": {FSSPEC: keys}})
 
     @property
     def options_of_inbox(self) -> dict[str, Any]:
@@ -60,3 +67,20 @@ def _options(name: str, text: str) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise ConfigError(f"{name} must be a JSON object.")
     return options
+
+
+class NotificationsResource(ConfigurableResource[None]):
+    """Whom to tell about backends, failures and findings, and how often at most."""
+
+    urls: str = Field(
+        default="",
+        description="Where to, as apprise has it (mailto://…, slack://…, json://…), separated by spaces;"
+        " each holds secrets, so give an EnvVar. Nobody is told without.",
+    )
+    suppress_minutes: float = Field(
+        default=60.0, ge=0, description="How long a backend that was told of is not told of again."
+    )
+
+    def tell(self, title: str, body: str) -> bool:
+        """Whether everybody was reached. Raises `ConfigError`."""
+        return send(self.urls.split(), f"issuelake: {title}", body)

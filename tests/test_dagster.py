@@ -128,14 +128,20 @@ def test_the_definitions_load_and_hold_exactly_this() -> None:
         "runs",
         "issues",
         "daily_summary",
+        "storage/local_file",
     }
     assert {
         f"{key.asset_key.to_user_string()}:{key.name}"
         + (" (blocking)" if repository.asset_graph.get(key).blocking else "")
         for key in repository.asset_graph.asset_check_keys
-    } == {"batches:rejected_share", "issues:counts_agree (blocking)", "runs:no_run_twice"}
+    } == {
+        "batches:rejected_share",
+        "issues:counts_agree (blocking)",
+        "runs:no_run_twice",
+        "storage/local_file:healthy",
+    }
     jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {"ingest_inbox", "catch_up", "maintenance"}
+    assert jobs == {"ingest_inbox", "catch_up", "maintenance", "reconcile_storages"}
     assert {(s.name, s.cron_schedule, s.default_status.value) for s in repository.schedule_defs} == {
         ("hourly_catch_up", "5 * * * *", "RUNNING"),
         ("nightly_maintenance", "30 2 * * *", "RUNNING"),
@@ -143,6 +149,9 @@ def test_the_definitions_load_and_hold_exactly_this() -> None:
     assert {(s.name, s.minimum_interval_seconds, s.default_status.value) for s in repository.sensor_defs} == {
         ("inbox_sensor", 10, "RUNNING"),
         ("automation", 5, "RUNNING"),
+        ("storage_health", 30, "RUNNING"),
+        ("failures", 30, "RUNNING"),
+        ("rejects", 30, "RUNNING"),
     }
     assert {
         (node.key.to_user_string(), *sorted(key.to_user_string() for key in node.parent_keys))
@@ -153,6 +162,7 @@ def test_the_definitions_load_and_hold_exactly_this() -> None:
         ("runs", "batches"),
         ("issues", "batches"),
         ("daily_summary", "issues", "runs"),
+        ("storage/local_file",),
     }
 
 

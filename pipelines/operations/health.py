@@ -98,6 +98,7 @@ def _backend(
         "breaker": member.standing.state if several else "closed",
         "owed_batches": len(owed),
         "owed_since": _moment(min((entry.at for entry in owed), default=None)),
+        "free_bytes": member.settings.free_bytes() if checked.healthy else None,
         "held_batches": sum(entry.held_by == member.name for entry in entries),
     }
 
@@ -116,6 +117,7 @@ _METRICS = {
     "active": ("gauge", "Whether it is the one that is used."),
     "owed_batches": ("gauge", "Batches that it is owed and others hold."),
     "held_batches": ("gauge", "Batches that it holds for others."),
+    "free_bytes": ("gauge", "Room that is left, where that is known."),
 }
 
 
@@ -127,6 +129,8 @@ def prometheus(answer: Answer) -> str:
         name = f"issuelake_backend_{key}"
         lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
         for backend in found["backends"]:
+            if backend[key] is None:
+                continue
             lines.append(f'{name}{{backend="{_label(backend["name"])}"}} {float(backend[key]):g}')
     lines += [
         "# HELP issuelake_errors_total Operations of this process that failed.",

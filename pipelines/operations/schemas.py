@@ -166,6 +166,7 @@ class Backend(Struct, forbid_unknown_fields=True):
     breaker: Annotated[State, Meta(description="open: it is left alone for its health_check_interval")]
     owed_batches: Annotated[Count, Meta(description="what it is owed and others hold")]
     owed_since: Moment | None
+    free_bytes: Annotated[Count | None, Meta(description="room that is left, where that is known")]
     held_batches: Annotated[Count, Meta(description="what it holds for others")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import Any
 
 import msgspec
@@ -28,12 +29,22 @@ class LocalFile(Settings, kw_only=True):
     def place(self) -> str:
         return os.path.abspath(self.storage_path)
 
+    def free_bytes(self) -> int | None:
+        return room_at(self.place())
+
     def open(self) -> Lake:
         path = os.path.expanduser(self.storage_path)
         if path.endswith(HISTORY_SUFFIX) and not os.path.isdir(path):
             folder = path.removesuffix(HISTORY_SUFFIX) + LAKE_SUFFIX
             return Lake(open_files(folder), history=os.path.abspath(path))
         return Lake(open_files(self.storage_path))
+
+
+def room_at(path: str) -> int | None:
+    """The bytes that are left where `path` is, or is to be."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return shutil.disk_usage(path).free
 
 
 class Fsspec(Settings, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from resources.backends.lakes import room_at
 from resources.backends.settings import Settings
 from resources.errors import StorageError
 from resources.files import LocalFiles
@@ -27,6 +28,9 @@ class Nfs(Settings, kw_only=True):
 
     def place(self) -> str:
         return os.path.normpath(os.path.join(self.mount_path, self.storage_path))
+
+    def free_bytes(self) -> int | None:
+        return room_at(self.place())
 
     def open(self) -> Lake:
         if not os.path.ismount(self.mount_path):

@@ -65,6 +65,10 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         """Where it is, without secrets."""
         raise NotImplementedError
 
+    def free_bytes(self) -> int | None:
+        """How much room it has left, where that can be known."""
+        return None
+
     def open(self) -> Backend:
         """The storage itself. Raises `ConfigError`, `UsageError` or `StorageError`."""
         raise NotImplementedError
