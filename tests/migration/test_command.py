@@ -18,7 +18,7 @@ storage_config:
   sqlite: {database_path: "FOLDER/issues.db"}
   database_factory:
     factory_config: {primary_database: sqlite, fallback_databases: [mysql]}
-    databases: {sqlite: {database_path: "FOLDER/factory.db"}, mysql: {username: u, port: 1}}
+    databases: {sqlite: {database_path: "FOLDER/factory.db"}, mysql: {username: u, database: d}}
 """
 
 
@@ -46,14 +46,14 @@ def test_copying_moving_and_comparing(cli: Cli) -> None:
     assert (would["dry_run"], would["runs_copied"], would["issues_copied"]) == (True, 2, 5)
     done = cli.json(*ways)
     assert (done["runs"], done["issues"], done["runs_copied"], done["days_skipped"]) == (2, 5, 2, 0)
-    assert (done["from"], done["to"]) == (str(cli.folder / "lake"), str(cli.folder / "issues.db"))
+    assert (done["from"], done["to"]) == (str(cli.folder / "lake"), f"sqlite:///{cli.folder}/issues.db")
     again = cli.run(*ways, "--move", "--by", "the mover").stdout.decode()
     assert "0 runs with 0 issues copied and compared; 1 of 1 days were there" in again
     assert "2 runs with 5 issues deleted where they came from" in again
     assert cli.json("summary", "--storage", "lake")["issue_summary"]["total_issues"] == 0
     [deletion] = cli.json("deletions", "--storage", "lake")["deletions"]
     assert deletion["actor"] == "the mover"
-    assert deletion["query"] == {"moved_to": str(cli.folder / "issues.db")}
+    assert deletion["query"] == {"moved_to": done["to"]}
 
 
 def test_from_one_database_of_a_factory_to_another(cli: Cli, config: Path) -> None:
