@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from resources.backend import Backend
-from resources.lake.write import Appended
+from resources.lake.verdict import Appended
 from resources.schema import ISSUES, RUNS, arrow_schema
 from resources.session import sql
 

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 MOVED_TO = "moved_to"
 """The key of the query under which the record of a move stands. It stays where the runs went away."""
 
+FETCHED_BYTES = 1024**3
+"""Of either storage, up to which files that were fetched are kept on this machine between portions."""
+
 ROUNDS = 5
 """How often days are copied anew that others change meanwhile; what still changes then is reported."""
 
@@ -136,6 +139,8 @@ class _Migration:
             done = Amount()
             for portion in portions([day for day in days.values() if self._seen.get(day.day) != day]):
                 self._copy_portion(portion, done)
+                for backend in (self._source, self._target):
+                    backend.files.trim(FETCHED_BYTES)
             self._seen = days
             if not self._dry_run:
                 self._copy_deletions()
