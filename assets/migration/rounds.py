@@ -226,7 +226,8 @@ class _Migration:
         """Delete in the source what was compared, copy by copy: what came later stays."""
         for portion in portions(list(self._seen.values())):
             read = partial(_runs_as_compared, portion=portion)
-            rows = self._source.reading(read, portion[0].day, portion[-1].day, (RUNS,))
+            rows, changed = self._source.reading(read, portion[0].day, portion[-1].day, (RUNS,))
+            self.result.still_changing += changed
             rows = [row for row in rows if row[0] not in self._kept]
             if rows:
                 moments = {run_id: stored_at for run_id, stored_at, _ in rows}
@@ -236,16 +237,18 @@ class _Migration:
                 deletion = Deletion(name, datetime.now(UTC), actor, query, len(rows), issues)
                 self._source.record(deletion, moments)
                 self.result.removed.add(len(rows), issues)
+        self.result.still_changing.sort()
         forget(self._source.files, self._rejected)
 
 
 def _runs_as_compared(
     connection: duckdb.DuckDBPyConnection, portion: list[DayVersion]
-) -> list[tuple[str, datetime, int]]:
-    """The runs of those days of `portion` that are as they were; their moments and counts of issues."""
+) -> tuple[list[tuple[str, datetime, int]], list[date]]:
+    """The runs, their moments and counts of issues, of the days that are as they were; the other days."""
     now = {day.day: day for day in versions_seen(connection, [day.day for day in portion])}
     same = [day.day for day in portion if now.get(day.day) == day]
-    return connection.execute(sql("assets", "runs_of_days"), [same]).fetchall()
+    others = [day.day for day in portion if day.day not in same]
+    return connection.execute(sql("assets", "runs_of_days"), [same]).fetchall(), others
 
 
 def _facts(deletion: Deletion) -> tuple[object, ...]:
