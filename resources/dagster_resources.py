@@ -41,9 +41,10 @@ class LakeResource(ConfigurableResource[Backend]):
 
     def open(self) -> Backend:
         """The lake. Raises `ConfigError` and `UsageError` where it cannot be what it is said to be."""
-        if not self.storage:
-            return open_storage().backend
-        return Lake(open_files(self.storage, _options("storage_options", self.storage_options)))
+        options = _options("storage_options", self.storage_options)
+        if not self.storage or not options:
+            return open_storage(self.storage or None).backend
+        return Lake(open_files(self.storage, options))
 
     @property
     def options_of_inbox(self) -> dict[str, Any]:
