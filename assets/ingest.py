@@ -30,7 +30,7 @@ from resources import contract
 from resources.backend import Backend
 from resources.contract import Delivery, Rejection
 from resources.lake import Lake
-from resources.lake.write import Appended
+from resources.lake.verdict import Appended
 
 WINDOW_BYTES = 128 * 1024 * 1024
 """Of input, as it comes; what a window needs in memory is between a fifth and three times as much."""

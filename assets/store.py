@@ -11,7 +11,7 @@ from assets.answers import Answer, answer
 from resources.config import Storage
 from resources.contract import MAX_DEPTH, Delivery
 from resources.errors import UsageError
-from resources.lake.write import Appended
+from resources.lake.verdict import Appended
 
 SOURCE = "store_issues"
 """What stands as `source` of runs that did not come from a file."""

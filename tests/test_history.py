@@ -233,6 +233,9 @@ def test_every_door_takes_it_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             file.write_text(json.dumps(config))
             monkeypatch.setenv("ISSUELAKE_CONFIG", str(file))
             assert len(OpenedLake().open().days()) == 1
+            (tmp_path / "by storage").mkdir()
+            path = write(tmp_path / "by storage", [run(1)])
+            assert len(OpenedLake(storage=str(path)).open().days()) == 1
 
 
 def test_an_old_history_can_be_migrated(cli: Cli) -> None:

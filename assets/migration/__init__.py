@@ -8,6 +8,7 @@ all this is seen in the versions of its days, and copied in another round.
 """
 
 from assets.migration.comparing import Amount, NotTheSame
-from assets.migration.migrate import MOVED_TO, Migrated, migrate
+from assets.migration.moving import MOVED_TO
+from assets.migration.rounds import Migrated, Progress, migrate
 
-__all__ = ["MOVED_TO", "Amount", "Migrated", "NotTheSame", "migrate"]
+__all__ = ["MOVED_TO", "Amount", "Migrated", "NotTheSame", "Progress", "migrate"]

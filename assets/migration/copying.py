@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from resources.backend import Backend
-from resources.lake.write import Appended
+from resources.lake.verdict import Appended
 from resources.schema import ISSUES, RUNS, arrow_schema
 from resources.session import sql
 
@@ -30,26 +30,22 @@ def copy(
     target: Backend,
     rows: pa.Table,
     span: tuple[date, date],
-    on_chunk: Callable[[int, int], None],
-) -> Appended:
+    on_chunk: Callable[[Appended, int, int], None],
+) -> None:
     """Append `rows` (as `comparing.held` answers) of the views of `connection` to `target`.
 
-    `on_chunk` is called with the runs and issues of each chunk once it is stored.
+    `on_chunk` is called with what became of each chunk, and how many runs and issues it has.
     """
     wanted, sizes = _chunks(rows)
     connection.register("incoming", wanted)
     connection.execute("CREATE TEMP TABLE wanted AS FROM incoming")
     connection.unregister("incoming")
     connection.execute(sql("assets", "copied_issues"), span)
-    done = Appended()
     for chunk, (run_count, issue_count) in enumerate(sizes):
         runs = _table(connection, sql("assets", "copied_runs"), [*span, chunk], _RUN_TYPES)
         query = "SELECT * EXCLUDE (chunk) FROM copied_issues WHERE chunk = $1 ORDER BY run_index, issue_index"
         appended = target.append(runs, _table(connection, query, [chunk], _ISSUE_TYPES))
-        done.runs_stored += appended.runs_stored
-        done.issues_stored += appended.issues_stored
-        on_chunk(run_count, issue_count)
-    return done
+        on_chunk(appended, run_count, issue_count)
 
 
 def _table(

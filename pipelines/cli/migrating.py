@@ -15,8 +15,7 @@ from pipelines.cli.output import print_json, safe
 from resources.errors import UsageError
 
 if TYPE_CHECKING:
-    from assets.migration import Amount, Migrated
-    from assets.migration.migrate import Progress
+    from assets.migration import Amount, Migrated, Progress
     from resources.backend import Backend
 
 _PLACE = "FOLDER|URL|FILE[#NAME]"

@@ -16,6 +16,7 @@ class Fetched:
 
     def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="issuelake-")
+        self._size = 0
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def names(self, paths: Sequence[str], read: Callable[[Sequence[str]], Iterable[bytes]]) -> list[str]:
@@ -29,7 +30,16 @@ class Fetched:
             with open(handle, "wb") as file:
                 file.write(data)
             os.rename(temporary, local[path])
+            self._size += len(data)
         return list(local.values())
+
+    def trim(self, above: int) -> None:
+        """Remove all of it once it takes more than `above` bytes; nobody may be reading it."""
+        if self._size > above:
+            for name in os.listdir(self._folder):
+                path = os.path.join(self._folder, name)
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+            self._size = 0
 
     def _name(self, path: str) -> str:
         name = os.path.normpath(os.path.join(self._folder, path))

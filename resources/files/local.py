@@ -84,6 +84,9 @@ class LocalFiles:
     def paths(self, paths: Sequence[str]) -> list[str]:
         return [self._full(path) for path in paths]
 
+    def trim(self, above: int) -> None:
+        """Nothing to do: nothing is fetched."""
+
     def _entry(self, folder: str, e: os.DirEntry[str]) -> Entry | None:
         try:
             stat = None if e.is_dir() else e.stat()

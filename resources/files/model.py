@@ -57,6 +57,9 @@ class Files(Protocol):
     def paths(self, paths: Sequence[str]) -> list[str]:
         """Local file names that hold the files, fetched side by side where they are elsewhere."""
 
+    def trim(self, above: int) -> None:
+        """Remove what was fetched once it takes more than `above` bytes; nobody may be reading it."""
+
 
 def modified_at(info: dict[str, Any]) -> float:
     """The modification time in an fsspec listing, in seconds since 1970; 0 where it has none."""

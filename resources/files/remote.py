@@ -108,6 +108,9 @@ class FsspecFiles:
     def paths(self, paths: Sequence[str]) -> list[str]:
         return self._fetched.names(paths, lambda missing: self._in_parallel(self.read, missing))
 
+    def trim(self, above: int) -> None:
+        self._fetched.trim(above)
+
     def _put(self, full: str, data: bytes) -> None:
         try:
             self.fs.pipe_file(full, data, mode="create", **self._limit)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from resources.lake.index import Index
     from resources.lake.maintain import Maintained
     from resources.lake.marks import Audit, Deletion
-    from resources.lake.write import Appended, Plan
+    from resources.lake.verdict import Appended
+    from resources.lake.write import Plan
 
 T = TypeVar("T")
 

@@ -110,9 +110,13 @@ def encode_marks(deletion: Deletion, moments: Mapping[str, datetime]) -> bytes:
 
 
 def mark_path(audit_id: str) -> str:
-    """Where the runs of a deletion stand. An id that is none of ours becomes a name that is safe."""
-    name = audit_id if _AUDIT_ID.fullmatch(audit_id) else layout.content_name([audit_id])
-    return f"{layout.DELETED}/{name}.parquet"
+    """Where the runs of a deletion stand."""
+    return f"{layout.DELETED}/{safe_audit_id(audit_id)}.parquet"
+
+
+def safe_audit_id(audit_id: str) -> str:
+    """The id, where it is one of ours (32 hex digits), else one that is made of it."""
+    return audit_id if _AUDIT_ID.fullmatch(audit_id) else layout.content_name([audit_id])
 
 
 def read_marks(files: Files, audit_id: str) -> dict[str, datetime]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
 
@@ -24,34 +24,10 @@ from resources.lake.batch import Batch
 from resources.lake.index import Copy, Index
 from resources.lake.marks import TICK, Hint, read_deletions, write_hints
 from resources.lake.parquet import encode
+from resources.lake.verdict import COPIED, Appended, Verdict, judge_copies
 from resources.schema import RUNS, arrow_schema
 
 PUBLISHERS = 8
-COPIED = "stored_at"
-"""The column by which runs are known for copies out of another storage."""
-
-
-@dataclass(slots=True)
-class Appended:
-    """What became of a batch: every run of it was stored or is a duplicate."""
-
-    runs_stored: int = 0
-    duplicates: int = 0
-    issues_stored: int = 0
-    days: set[date] = field(default_factory=set)
-    duplicate_rows: set[int] = field(default_factory=set)
-    """The rows of the batch's `runs` that are duplicates."""
-
-
-@dataclass(slots=True)
-class _Verdict:
-    """What storing must know of one run."""
-
-    stored_at: datetime
-    supersedes: str
-    """The copy it replaces, if any; part of the batch's name, so that storing A, B and A again
-    leaves three copies and not a file that is there already."""
-    other_days: set[date]
 
 
 @dataclass(slots=True)
@@ -126,16 +102,16 @@ def _look_up(
 
 def judge(
     runs: pa.Table, known: dict[str, list[Copy]], deletions: dict[str, datetime]
-) -> tuple[dict[int, _Verdict], Appended]:
+) -> tuple[dict[int, Verdict], Appended]:
     """Which rows of `runs` are to be stored, and how; the others are duplicates."""
     if COPIED in runs.column_names:
         return judge_copies(runs, known, deletions)
     now = datetime.now(UTC)
     result = Appended()
     in_batch: dict[str, tuple[int, str]] = {}
-    verdicts: dict[int, _Verdict] = {}
+    verdicts: dict[int, Verdict] = {}
     replaced = 0
-    new = _Verdict(now, "", set())
+    new = Verdict(now, "", set())
     ids_and_hashes = zip(runs["validation_run_id"].to_pylist(), runs["content_hash"].to_pylist(), strict=True)
     for row, (run_id, content_hash) in enumerate(ids_and_hashes):
         if run_id not in in_batch and run_id not in known and run_id not in deletions:
@@ -159,7 +135,7 @@ def judge(
         in_batch[run_id] = row, content_hash
         moments = [copy.stored_at for copy in copies] + ([deleted_at] if deleted_at else [])
         floor = max(moments, default=None)
-        verdicts[row] = _Verdict(
+        verdicts[row] = Verdict(
             max(now, floor + TICK) if floor else now,
             f"{floor}{latest.batch_id if latest else ''}" if floor else "",
             {copy.day for copy in copies},
@@ -168,32 +144,7 @@ def judge(
     return verdicts, result
 
 
-def judge_copies(
-    runs: pa.Table, known: dict[str, list[Copy]], deletions: dict[str, datetime]
-) -> tuple[dict[int, _Verdict], Appended]:
-    """As `judge`, for runs (each once) that another storage has had since the moments `stored_at`."""
-    result = Appended()
-    verdicts: dict[int, _Verdict] = {}
-    columns = (runs[name].to_pylist() for name in ("validation_run_id", "content_hash", COPIED))
-    for row, (run_id, content_hash, at) in enumerate(zip(*columns, strict=True)):
-        copies = known.get(run_id, ())
-        latest = max(copies, default=None)
-        deleted_at = deletions.get(run_id)
-        if deleted_at == at:  # it went away from here, and now comes back
-            at += TICK
-        counts = latest is not None and (deleted_at is None or latest.stored_at > deleted_at)
-        moments = [copy.stored_at for copy in copies] + ([deleted_at] if deleted_at else [])
-        floor = max(moments, default=None)
-        if (counts and latest and latest.content_hash == content_hash) or (floor and floor >= at):
-            result.duplicates += 1
-            result.duplicate_rows.add(row)
-            continue
-        verdicts[row] = _Verdict(at, f"{at}{latest.batch_id if latest else ''}", {c.day for c in copies})
-    result.runs_stored = len(verdicts)
-    return verdicts, result
-
-
-def _batch(runs: pa.Table, verdicts: dict[int, _Verdict]) -> Batch:
+def _batch(runs: pa.Table, verdicts: dict[int, Verdict]) -> Batch:
     """The rows of `runs` to store, in the order that their files have."""
     runs = runs.drop_columns([COPIED]) if COPIED in runs.column_names else runs
     rows = pa.array(sorted(verdicts), pa.int64())
@@ -234,7 +185,7 @@ def _bounds(column: pa.ChunkedArray) -> list[int]:
     return [0, *ends]
 
 
-def _hints(runs: pa.Table, verdicts: dict[int, _Verdict]) -> list[Hint]:
+def _hints(runs: pa.Table, verdicts: dict[int, Verdict]) -> list[Hint]:
     """The days that must learn of a newer copy on another one."""
     hints = []
     for row, verdict in verdicts.items():

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from resources.lake.compact import Compacted
     from resources.lake.maintain import Maintained
     from resources.lake.rejected import Rejected
-    from resources.lake.write import Appended
+    from resources.lake.verdict import Appended
 
 T = TypeVar("T")
 

@@ -26,7 +26,7 @@ from resources.config import Storage as Selected
 from resources.contract import Delivery
 from resources.errors import Vanished
 from resources.lake.marks import TICK, Deletion
-from resources.lake.write import Appended
+from resources.lake.verdict import Appended
 from resources.session import connect, literal
 from tests.lake.state import DAYS, NOW, SEVERITIES, State, append, check, document, read, stored
 

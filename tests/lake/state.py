@@ -13,7 +13,7 @@ import duckdb
 from assets import kernel
 from resources.backend import Backend
 from resources.contract import Delivery
-from resources.lake.write import Appended
+from resources.lake.verdict import Appended
 
 FIRST_DAY = date(2025, 3, 1)
 DAYS = [FIRST_DAY + timedelta(days=n) for n in range(6)]

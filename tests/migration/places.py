@@ -113,9 +113,8 @@ def furnish(backend: Backend) -> State:
     }
     append(backend, [odd, document("gone", DAYS[3]), document("empty", DAYS[3], issues=0)])
     backend.delete(["gone"], Audit("somebody", {"run_id": "gone"}, 2))
-    ingest.store_deliveries(backend, [Delivery("in/b 1.json", b"{"), Delivery("in/b\xff.json", b'\xff"')])
-    taken = [Delivery("in/taken.json", b'{"taken"')]
-    ingest.store_deliveries(backend, taken)
+    refused = {"in/b 1.json": b"{", "in/b\xff.json": b'\xff"', "in/taken.json": b'{"taken"'}
+    ingest.store_deliveries(backend, [Delivery(source, raw) for source, raw in refused.items()])
     backend.take_rejected([r.rejected_id for r in backend.rejected() if r.source == "in/taken.json"])
     for day in DAYS[:2]:
         summary.summarise(backend, day)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +15,7 @@ import pytest
 from resources.errors import ConfigError
 from resources.place import named
 from tests.lake.state import append, document
-from tests.test_cli import Cli
+from tests.test_cli import ENVIRONMENT, Cli
 
 CONFIG = """
 storage_config:
@@ -18,7 +23,7 @@ storage_config:
   sqlite: {database_path: "FOLDER/issues.db"}
   database_factory:
     factory_config: {primary_database: sqlite, fallback_databases: [mysql]}
-    databases: {sqlite: {database_path: "FOLDER/factory.db"}, mysql: {username: u, port: 1}}
+    databases: {sqlite: {database_path: "FOLDER/factory.db"}, mysql: {username: u, database: d}}
 """
 
 
@@ -46,14 +51,33 @@ def test_copying_moving_and_comparing(cli: Cli) -> None:
     assert (would["dry_run"], would["runs_copied"], would["issues_copied"]) == (True, 2, 5)
     done = cli.json(*ways)
     assert (done["runs"], done["issues"], done["runs_copied"], done["days_skipped"]) == (2, 5, 2, 0)
-    assert (done["from"], done["to"]) == (str(cli.folder / "lake"), str(cli.folder / "issues.db"))
+    assert (done["from"], done["to"]) == (str(cli.folder / "lake"), f"sqlite:///{cli.folder}/issues.db")
     again = cli.run(*ways, "--move", "--by", "the mover").stdout.decode()
     assert "0 runs with 0 issues copied and compared; 1 of 1 days were there" in again
     assert "2 runs with 5 issues deleted where they came from" in again
     assert cli.json("summary", "--storage", "lake")["issue_summary"]["total_issues"] == 0
     [deletion] = cli.json("deletions", "--storage", "lake")["deletions"]
     assert deletion["actor"] == "the mover"
-    assert deletion["query"] == {"moved_to": str(cli.folder / "issues.db")}
+    assert deletion["query"] == {"moved_to": done["to"]}
+
+
+def test_on_a_terminal_it_shows_how_far_it_is(cli: Cli) -> None:
+    fill(cli.folder / "lake")
+    words = ["-c", "from pipelines.cli import main; main()", "migrate", "--from", "lake", "--to", "other"]
+    master, slave = pty.openpty()
+    environment = ENVIRONMENT | {"TERM": "xterm-256color", "COLUMNS": "120"}
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=cli.folder, env=environment, stdout=slave, stderr=slave
+    )
+    os.close(slave)
+    shown = b""
+    with suppress(OSError):  # as a terminal says that nobody is there any more
+        while data := os.read(master, 4096):
+            shown += data
+    os.close(master)
+    assert process.wait(10) == 0
+    assert b"5/5 issues" in shown
+    assert b"2 runs with 5 issues copied and compared" in shown
 
 
 def test_from_one_database_of_a_factory_to_another(cli: Cli, config: Path) -> None:

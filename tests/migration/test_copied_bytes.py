@@ -60,7 +60,7 @@ def opened(place: Storage) -> Lake:
 def whole(lake: Lake) -> dict[str, Any]:
     """Everything, the batches too."""
     batches = lake.reading(lambda c: rows(c, "SELECT validation_run_id, batch_id FROM runs ORDER BY ALL"))
-    by_day = {day: sorted(read(lake, day, day)) for day in lake.days()}
+    by_day = {day: sorted(read(lake, day, day)) for day in DAYS}
     return everything(lake) | {"batches": batches, "days": by_day}
 
 

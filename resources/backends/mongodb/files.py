@@ -118,6 +118,9 @@ class MongoFiles:
     def paths(self, paths: Sequence[str]) -> list[str]:
         return self._fetched.names(paths, lambda missing: map(self.read, missing))
 
+    def trim(self, above: int) -> None:
+        self._fetched.trim(above)
+
 
 @contextmanager
 def _first_come() -> Iterator[None]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from resources.lake.compact import Compacted
     from resources.lake.maintain import Maintained
     from resources.lake.marks import Audit, Deletion
-    from resources.lake.write import Appended
+    from resources.lake.verdict import Appended
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class MongoStore(Backend):
     def append(self, runs: pa.Table, issues: pa.Table) -> Appended:
         from resources.backends.mongodb.write import append
         from resources.lake.marks import read_deletions
-        from resources.lake.write import COPIED
+        from resources.lake.verdict import COPIED
 
         ids = runs["validation_run_id"].to_pylist()
         deletions = read_deletions(self.files, ids) if COPIED in runs.column_names else {}

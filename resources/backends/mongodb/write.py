@@ -21,7 +21,8 @@ from resources.backends.mongodb.documents import Stamp, Stored, counts, encode, 
 from resources.errors import StorageError
 from resources.lake import layout
 from resources.lake.index import Copy
-from resources.lake.write import Appended, judge
+from resources.lake.verdict import Appended
+from resources.lake.write import judge
 
 ATTEMPTS = 20
 """How often runs are looked up anew that others write in the same moment."""

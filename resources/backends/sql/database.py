@@ -26,7 +26,8 @@ from resources.health import Health
 from resources.lake.compact import Compacted
 from resources.lake.maintain import Maintained
 from resources.lake.marks import TICK, Audit, Deletion, encode_marks, mark_path, read_deletions
-from resources.lake.write import COPIED, Appended, prepare
+from resources.lake.verdict import COPIED, Appended
+from resources.lake.write import prepare
 from resources.schema import SEVERITY_COUNTS
 from resources.session import cursor
 

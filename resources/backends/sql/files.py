@@ -80,6 +80,9 @@ class TableFiles:
     def paths(self, paths: Sequence[str]) -> list[str]:
         return self._fetched.names(paths, lambda missing: map(self.read, missing))
 
+    def trim(self, above: int) -> None:
+        self._fetched.trim(above)
+
     def _below(self, path: str) -> sa.ColumnElement[bool]:
         column = self._table.c.path
         # All that begins with `path/`: 0 is the character after the slash.

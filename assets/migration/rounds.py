@@ -6,14 +6,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from assets import summary
-from assets.days import DayVersion, versions, versions_seen
+from assets.days import DayVersion, versions
 from assets.migration.comparing import (
     Amount,
     NotTheSame,
@@ -25,18 +24,20 @@ from assets.migration.comparing import (
     portions,
 )
 from assets.migration.copying import copy
-from resources.backend import RUNS, Backend
+from assets.migration.moving import MOVED_TO, remove
+from resources.backend import Backend
 from resources.errors import UsageError, Vanished
 from resources.lake import layout
-from resources.lake.marks import Deletion
+from resources.lake.marks import Deletion, safe_audit_id
 from resources.lake.rejected import Rejected, carry_over, forget
-from resources.session import sql
+from resources.lake.verdict import Appended
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
-MOVED_TO = "moved_to"
-"""The key of the query under which the record of a move stands. It stays where the runs went away."""
+FETCHED_BYTES = 1024**3
+"""Of either storage, up to which files that were fetched are kept on this machine between portions."""
 
 ROUNDS = 5
 """How often days are copied anew that others change meanwhile; what still changes then is reported."""
@@ -136,6 +137,8 @@ class _Migration:
             done = Amount()
             for portion in portions([day for day in days.values() if self._seen.get(day.day) != day]):
                 self._copy_portion(portion, done)
+                for backend in (self._source, self._target):
+                    backend.files.trim(FETCHED_BYTES)
             self._seen = days
             if not self._dry_run:
                 self._copy_deletions()
@@ -158,32 +161,34 @@ class _Migration:
         span = portion[0].day, portion[-1].day
         before = Amount(done.runs, done.issues)
 
+        def stored(appended: Appended, runs: int, issues: int) -> None:
+            self.result.copied.add(appended.runs_stored, appended.issues_stored)
+            advance(runs, issues)
+
         def advance(runs: int, issues: int) -> None:
             done.add(runs, issues)
             if self._progress is not None:
                 self._progress(done, self.result.found)
 
-        def work(connection: duckdb.DuckDBPyConnection) -> tuple[int, int, list[date]]:
+        def work(connection: duckdb.DuckDBPyConnection) -> pa.Table:
             done.runs, done.issues = before.runs, before.issues  # this may be another attempt
             theirs = held_seen(connection, *span)
             check_counts(theirs, self._source)
             missing = lacking(theirs, held(self._target, *span))
             if missing.num_rows and not self._dry_run:
-                copied = copy(connection, self._target, missing, span, advance)
+                copy(connection, self._target, missing, span, stored)
                 left = lacking(theirs, held(self._target, *span))
                 if left.num_rows:
                     outcome = explain(left, self._source, self._target)
                     self._newer |= outcome.newer
                     self._kept |= outcome.deleted
-                counted = copied.runs_stored, copied.issues_stored
-            else:
-                counted = missing.num_rows, sum(missing["issues"].to_pylist())
-            return *counted, missing["run_date"].unique().to_pylist()
+            return missing
 
-        runs, issues, touched = self._source.reading(work, *span)
-        self.result.copied.add(runs, issues)
+        missing = self._source.reading(work, *span)
+        if self._dry_run:
+            self.result.copied.add(missing.num_rows, sum(missing["issues"].to_pylist()))
         self._skipped |= {day.day for day in portion}
-        self._skipped -= set(touched)
+        self._skipped -= set(missing["run_date"].to_pylist())
         wanted = Amount(before.runs, before.issues)
         for day in portion:
             wanted.add(day.runs, day.issues)
@@ -191,7 +196,11 @@ class _Migration:
 
     def _copy_deletions(self) -> None:
         there = {_facts(deletion) for deletion in self._target.deletions()}
-        carried = [d for d in self._source.deletions() if MOVED_TO not in (d.query or {})]
+        carried = [
+            replace(deletion, audit_id=safe_audit_id(deletion.audit_id))
+            for deletion in self._source.deletions()
+            if MOVED_TO not in (deletion.query or {})
+        ]
         for deletion in carried:
             # One that was made since we began may have been too late for a copy that was under way.
             if _facts(deletion) not in there or deletion.deleted_at >= self._began:
@@ -218,29 +227,12 @@ class _Migration:
                     self.result.summaries += 1
 
     def remove(self, actor: str) -> None:
-        """Delete in the source what was compared, copy by copy: what came later stays."""
-        for portion in portions(list(self._seen.values())):
-            read = partial(_runs_as_compared, portion=portion)
-            rows = self._source.reading(read, portion[0].day, portion[-1].day, (RUNS,))
-            rows = [row for row in rows if row[0] not in self._kept]
-            if rows:
-                moments = {run_id: stored_at for run_id, stored_at, _ in rows}
-                issues = sum(count for *_, count in rows)
-                name = layout.content_name(f"{run_id}\x1f{at}" for run_id, at in moments.items())
-                query = {MOVED_TO: self._target.url}
-                deletion = Deletion(name, datetime.now(UTC), actor, query, len(rows), issues)
-                self._source.record(deletion, moments)
-                self.result.removed.add(len(rows), issues)
+        """Delete in the source what was compared."""
+        compared = list(self._seen.values())
+        removed, changed = remove(self._source, self._target.url, compared, self._kept, actor)
+        self.result.removed = removed
+        self.result.still_changing = sorted({*self.result.still_changing, *changed})
         forget(self._source.files, self._rejected)
-
-
-def _runs_as_compared(
-    connection: duckdb.DuckDBPyConnection, portion: list[DayVersion]
-) -> list[tuple[str, datetime, int]]:
-    """The runs of those days of `portion` that are as they were; their moments and counts of issues."""
-    now = {day.day: day for day in versions_seen(connection, [day.day for day in portion])}
-    same = [day.day for day in portion if now.get(day.day) == day]
-    return connection.execute(sql("assets", "runs_of_days"), [same]).fetchall()
 
 
 def _facts(deletion: Deletion) -> tuple[object, ...]:
