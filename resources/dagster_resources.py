@@ -10,6 +10,7 @@ from pydantic import Field
 
 from resources.backend import Backend
 from resources.config import open_storage
+from resources.encryption import Key
 from resources.errors import ConfigError
 from resources.files import open_files
 from resources.lake import Lake
@@ -27,6 +28,10 @@ class LakeResource(ConfigurableResource[Backend]):
         default="{}",
         description="Options of the lake's fsspec storage, one JSON object; with secrets: an EnvVar.",
     )
+    encryption_key: str | None = Field(
+        default=None,
+        description="Key that the lake in `storage` is encrypted with, 32 bytes as base64 or hex: an EnvVar.",
+    )
     inbox: str = Field(default="inbox", description="Folder or fsspec URL where run files are dropped.")
     inbox_options: str = Field(
         default="{}",
@@ -42,13 +47,26 @@ class LakeResource(ConfigurableResource[Backend]):
     def open(self) -> Backend:
         """The lake. Raises `ConfigError` and `UsageError` where it cannot be what it is said to be."""
         if not self.storage:
+            if self.encryption_key is not None:
+                raise ConfigError(
+                    "encryption_key goes with storage; without one, put it into the file that"
+                    " ISSUELAKE_CONFIG names."
+                )
             return open_storage().backend
-        return Lake(open_files(self.storage, _options("storage_options", self.storage_options)))
+        key = None if self.encryption_key is None else _key(self.encryption_key)
+        return Lake(open_files(self.storage, _options("storage_options", self.storage_options)), key)
 
     @property
     def options_of_inbox(self) -> dict[str, Any]:
         """`inbox_options`, read. Raises `ConfigError`."""
         return _options("inbox_options", self.inbox_options)
+
+
+def _key(text: str) -> Key:
+    try:
+        return Key.of(text)
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from None
 
 
 def _options(name: str, text: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from resources.backends.settings import Settings
+from resources.backends.settings import LakeSettings
 from resources.errors import ConfigError
 from resources.files import open_files
 from resources.lake import Lake
@@ -16,7 +16,7 @@ from resources.secrets import without_secrets
 DEFAULT_FOLDER = "lake"
 
 
-class LocalFile(Settings, kw_only=True):
+class LocalFile(LakeSettings, kw_only=True):
     """A lake in a local folder."""
 
     storage_path: str = DEFAULT_FOLDER
@@ -33,10 +33,10 @@ class LocalFile(Settings, kw_only=True):
                 "local_file.storage_path names a file; give the folder of a lake, and take an old history"
                 " in by splitting it into run files."
             )
-        return Lake(open_files(self.storage_path))
+        return self.lake(open_files(self.storage_path))
 
 
-class Fsspec(Settings, kw_only=True):
+class Fsspec(LakeSettings, kw_only=True):
     """A lake at the URL of any fsspec storage."""
 
     url: str
@@ -47,4 +47,4 @@ class Fsspec(Settings, kw_only=True):
         return without_secrets(self.url)
 
     def open(self) -> Lake:
-        return Lake(open_files(self.url, self.storage_options))
+        return self.lake(open_files(self.url, self.storage_options))

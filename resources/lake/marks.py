@@ -87,7 +87,7 @@ def write_deletions(files: Files, moments: Mapping[str, datetime], at: datetime,
 
 def deletion_paths(files: Files) -> list[str]:
     """The files that hold the columns `validation_run_id` and `deleted_at` of what was deleted."""
-    return _paths(files, layout.DELETED)
+    return layout.parquet_paths(files, layout.DELETED)
 
 
 def read_hints(files: Files) -> list[Hint]:
@@ -105,12 +105,13 @@ def read_deletions(files: Files, run_ids: Iterable[str]) -> dict[str, datetime]:
         return {}
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+
+    from resources.lake.parquet import read
 
     wanted = pa.array(sorted(set(run_ids)), pa.string())
     latest: dict[str, datetime] = {}
     for name in files.paths(paths):
-        rows = pq.ParquetFile(name).read()
+        rows = read(name, key=files.key)
         rows = rows.filter(pc.is_in(rows["validation_run_id"], wanted))
         for run_id, moment in zip(*(column.to_pylist() for column in rows.columns), strict=True):
             latest[run_id] = max(moment, latest.get(run_id, moment))
@@ -122,13 +123,11 @@ def read_audits(files: Files) -> list[Deletion]:
     paths = deletion_paths(files)
     if not paths:
         return []
-    import pyarrow.parquet as pq
-
-    from resources.lake.parquet import footer
+    from resources.lake.parquet import footer, open_file
 
     found = []
     for path, name in zip(paths, files.paths(paths), strict=True):
-        file = pq.ParquetFile(name)
+        file = open_file(name, key=files.key)
         said = footer(file)
         found.append(
             Deletion(
@@ -155,21 +154,17 @@ def _write(
     from resources.lake.parquet import encode
 
     columns = [list(column) for column in zip(*rows, strict=True)]
-    data = encode(pa.table(columns, arrow_schema(schema)), metadata)
+    data = encode(pa.table(columns, arrow_schema(schema)), metadata, key=files.key)
     name = layout.content_name("\x1f".join(map(str, row)) for row in rows)
     files.publish(f"{folder}/{name}.parquet", data)
     return name
 
 
 def _rows(files: Files, folder: str) -> Iterable[dict[str, Any]]:
-    paths = _paths(files, folder)
+    paths = layout.parquet_paths(files, folder)
     if not paths:  # as nearly always, and then a reader need not load pyarrow
         return
-    import pyarrow.parquet as pq
+    from resources.lake.parquet import read
 
     for name in files.paths(paths):
-        yield from pq.ParquetFile(name).read().to_pylist()
-
-
-def _paths(files: Files, folder: str) -> list[str]:
-    return sorted(e.path for e in files.find(folder) if e.path.endswith(".parquet"))
+        yield from read(name, key=files.key).to_pylist()

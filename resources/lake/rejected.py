@@ -1,6 +1,6 @@
 """Rejected deliveries: kept byte for byte, with the place and the rule, until they are taken in.
 
-rejected/<batch>/<id>-<name>        the bytes
+rejected/<batch>/<id>-<name>        the bytes; <id>.parquet where the lake is encrypted, since names tell
 rejected/<batch>/reasons.parquet    written after them
 rejected/<batch>/taken-….parquet    ids that were taken in by a replay since
 """
@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from resources.contract import Rejection
 from resources.files import Files
 from resources.lake import layout
-from resources.lake.parquet import encode
+from resources.lake.parquet import decode, encode, read
 from resources.schema import Column, arrow_schema
 
 COLUMNS = (
@@ -35,6 +34,7 @@ COLUMNS = (
 )
 
 _REASONS = "reasons.parquet"
+_RAW = pa.schema([pa.field("raw", pa.large_binary(), False)])
 _TAKEN = pa.schema([pa.field("rejected_id", pa.string(), False)])
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _WRITERS = 8
@@ -72,13 +72,27 @@ def keep(files: Files, rejections: Sequence[Rejection]) -> None:
         identity: (Rejected(identity, r.source, r.position, r.pointer, r.rule, len(r.raw), now, path), r.raw)
         for r in rejections
         for identity in [_identity(r)]
-        for path in [f"{folder}/{identity}-{_safe_name(r.source)}"]
+        for path in [f"{folder}/{identity}{_ending(files, r.source)}"]
     }
+
+    def publish(item: tuple[Rejected, bytes]) -> None:
+        rejected, raw = item
+        data = raw if files.key is None else encode(pa.table([[raw]], _RAW), key=files.key)
+        files.publish(rejected.path, data)
+
     with ThreadPoolExecutor(_WRITERS) as pool:
-        list(pool.map(lambda item: files.publish(item[0].path, item[1]), kept.values()))
+        list(pool.map(publish, kept.values()))
     schema = arrow_schema(COLUMNS)
     rows = [[getattr(rejected, name) for rejected, _ in kept.values()] for name in schema.names]
-    files.publish(f"{folder}/{_REASONS}", encode(pa.table(rows, schema)))
+    files.publish(f"{folder}/{_REASONS}", encode(pa.table(rows, schema), key=files.key))
+
+
+def content(files: Files, rejected: Rejected) -> bytes:
+    """The bytes of `rejected` as they were delivered. Raises `StorageError`."""
+    data = files.read(rejected.path)
+    if files.key is None:
+        return data
+    return bytes(decode(data, key=files.key)["raw"][0].as_py())
 
 
 def waiting(files: Files) -> list[Rejected]:
@@ -102,7 +116,7 @@ def take(files: Files, rejected_ids: Iterable[str]) -> None:
         names = sorted({r.rejected_id for r in taken} - gone)
         if names:
             path = f"{folder}/taken-{layout.content_name(names)}.parquet"
-            files.publish(path, encode(pa.table([names], _TAKEN)))
+            files.publish(path, encode(pa.table([names], _TAKEN), key=files.key))
         for rejected in taken:  # also those whose bytes a crash has left behind
             files.remove(rejected.path)
 
@@ -116,17 +130,17 @@ def table(files: Files) -> pa.Table:
 
 def _batches(files: Files) -> dict[str, tuple[list[Rejected], set[str]]]:
     """What was rejected, and the ids of what was taken in since, by folder."""
-    entries = [e.path for e in files.find(layout.REJECTED) if e.path.endswith(".parquet")]
+    entries = layout.parquet_paths(files, layout.REJECTED)
     reasons = [path for path in entries if path.endswith(f"/{_REASONS}")]
     notes = [path for path in entries if "/taken-" in path]
     taken: dict[str, set[str]] = {}
     for path, name in zip(notes, files.paths(notes), strict=True):
-        ids = pq.ParquetFile(name).read()["rejected_id"].to_pylist()
+        ids = read(name, key=files.key)["rejected_id"].to_pylist()
         taken.setdefault(path.rpartition("/")[0], set()).update(ids)
     batches = {}
     for path, name in zip(reasons, files.paths(reasons), strict=True):
         folder = path.rpartition("/")[0]
-        rows = pq.ParquetFile(name).read().to_pylist()
+        rows = read(name, key=files.key).to_pylist()
         batches[folder] = [Rejected(**row) for row in rows], taken.get(folder, set())
     return batches
 
@@ -135,6 +149,10 @@ def _identity(rejection: Rejection) -> str:
     content = hashlib.sha256(rejection.raw)
     content.update(f"\x1f{rejection.source}\x1f{rejection.position}".encode(errors="surrogateescape"))
     return content.hexdigest()[:16]
+
+
+def _ending(files: Files, source: str) -> str:
+    return f"-{_safe_name(source)}" if files.key is None else ".parquet"
 
 
 def _safe_name(source: str) -> str:
