@@ -10,7 +10,7 @@ from resources import contract
 from resources.backend import Backend
 from resources.contract import Delivery
 from resources.errors import UsageError
-from resources.lake.rejected import Rejected, content
+from resources.lake.rejected import Rejected
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ def replay(
     result = Replayed()
     for rejected in chosen:
         result.tried += 1
-        raw = content(lake.files, rejected) if mended is None else mended
+        raw = lake.rejected_bytes(rejected) if mended is None else mended
         delivery = Delivery(rejected.source, raw, rejected.rejected_at, rejected.position)
         deliveries, refused = contract.split_again(delivery, max_file_bytes)
         chunk = kernel.build(deliveries)

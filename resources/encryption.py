@@ -51,7 +51,7 @@ class Key:
         return create_decryption_properties(footer_key=self._secret)
 
     def add_to(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Let the database of `connection` read what is encrypted with this, by the option `option`.
+        """Let the database of `connection` read what is encrypted with this, as `sql_parts` asks for it.
 
         No function, setting or view of DuckDB gives it out again.
         """
@@ -69,6 +69,16 @@ class Key:
         return hash(self._secret)
 
 
-def option(key: Key | None) -> str:
-    """What follows the other arguments of DuckDB's `read_parquet`."""
-    return "" if key is None else f", encryption_config => {{footer_key: '{_NAME_IN_DUCKDB}'}}"
+def sql_parts(key: Key | None) -> dict[str, str]:
+    """What SQL that reads Parquet files has at `{encryption}`, after the other arguments of
+    `read_parquet`, and at `{barrier}`, after the call.
+
+    The barrier keeps the optimizer from moving a filter into the reader: DuckDB 2.0 takes the column
+    that it filters by to be damaged.
+    """
+    if key is None:
+        return {"encryption": "", "barrier": ""}
+    return {
+        "encryption": f", encryption_config => {{footer_key: '{_NAME_IN_DUCKDB}'}}",
+        "barrier": " OFFSET 0",
+    }

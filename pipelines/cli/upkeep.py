@@ -54,23 +54,22 @@ def show_rejected(
     """
     from assets.rejected import find
     from resources.config import open_storage
-    from resources.lake.rejected import content
 
     lake = open_storage(storage, config).backend
     found = find(lake, rejected_id)
-    delivered = content(lake.files, found)
+    content = lake.rejected_bytes(found)
     if json:
-        print_json({"rejected": found, "content": delivered.decode("utf-8", "backslashreplace")})
+        print_json({"rejected": found, "content": content.decode("utf-8", "backslashreplace")})
         return
     print(
         f"{safe(found.reason)}  ({found.bytes} bytes, {found.rejected_at:%Y-%m-%d %H:%M} UTC)",
         file=sys.stderr,
     )
     if sys.stdout.isatty():
-        text = delivered.decode("utf-8", "backslashreplace")
+        text = content.decode("utf-8", "backslashreplace")
         print("\n".join(safe(line) for line in text.splitlines()))
     else:
-        sys.stdout.buffer.write(delivered)
+        sys.stdout.buffer.write(content)
 
 
 @rejected.command("replay")

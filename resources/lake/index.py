@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.layout import DataFile
-from resources.lake.parquet import encode, footer, open_file, read
+from resources.lake.parquet import encode, footer, open_file, read_table
 
 FILES_PER_SEGMENT = 128
 """So many files outside of any segment are worth one."""
@@ -113,7 +113,7 @@ class Index:
         missing = [f for f in data_files if (f.day, f.name) not in known]
         names = self._files.paths([f.runs_path for f in missing])
         read = {
-            (f.day, f.name): read(name, _COLUMNS, key=self._files.key)
+            (f.day, f.name): read_table(name, _COLUMNS, key=self._files.key)
             for f, name in zip(missing, names, strict=True)
         }
         self._read = known = known | read

@@ -106,12 +106,12 @@ def read_deletions(files: Files, run_ids: Iterable[str]) -> dict[str, datetime]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from resources.lake.parquet import read
+    from resources.lake.parquet import read_table
 
     wanted = pa.array(sorted(set(run_ids)), pa.string())
     latest: dict[str, datetime] = {}
     for name in files.paths(paths):
-        rows = read(name, key=files.key)
+        rows = read_table(name, key=files.key)
         rows = rows.filter(pc.is_in(rows["validation_run_id"], wanted))
         for run_id, moment in zip(*(column.to_pylist() for column in rows.columns), strict=True):
             latest[run_id] = max(moment, latest.get(run_id, moment))
@@ -164,7 +164,7 @@ def _rows(files: Files, folder: str) -> Iterable[dict[str, Any]]:
     paths = layout.parquet_paths(files, folder)
     if not paths:  # as nearly always, and then a reader need not load pyarrow
         return
-    from resources.lake.parquet import read
+    from resources.lake.parquet import read_table
 
     for name in files.paths(paths):
-        yield from read(name, key=files.key).to_pylist()
+        yield from read_table(name, key=files.key).to_pylist()

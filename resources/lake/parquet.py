@@ -145,7 +145,7 @@ def decode(data: bytes, columns: Sequence[str] | None = None, *, key: Key | None
         return _file(pa.BufferReader(data), key).read(columns=columns)
 
 
-def read(name: str, columns: Sequence[str] | None = None, *, key: Key | None) -> pa.Table:
+def read_table(name: str, columns: Sequence[str] | None = None, *, key: Key | None) -> pa.Table:
     """The columns of the local file `name`. Raises `Vanished`, and `StorageError` as `decode`."""
     with decrypting(name, key):
         return open_file(name, key=key).read(columns=columns)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, TypeVar
 
-from resources.encryption import option
+from resources.encryption import sql_parts
 from resources.errors import StorageError, Vanished
 from resources.files import Files
 from resources.lake import layout
@@ -222,7 +222,7 @@ def _define(
 
 def reading_sql(files: Files, name: str, **parts: str) -> str:
     """The text of `sql/<name>.sql`, which reads files of a lake, with `parts` filled in."""
-    return sql("resources", name).format(encryption=option(files.key), **parts)
+    return sql("resources", name).format(**sql_parts(files.key), **parts)
 
 
 def opened(connection: duckdb.DuckDBPyConnection, table: str = layout.ISSUES) -> list[str]:

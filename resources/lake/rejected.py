@@ -19,7 +19,7 @@ import pyarrow as pa
 from resources.contract import Rejection
 from resources.files import Files
 from resources.lake import layout
-from resources.lake.parquet import decode, encode, read
+from resources.lake.parquet import decode, encode, read_table
 from resources.schema import Column, arrow_schema
 
 COLUMNS = (
@@ -135,12 +135,12 @@ def _batches(files: Files) -> dict[str, tuple[list[Rejected], set[str]]]:
     notes = [path for path in entries if "/taken-" in path]
     taken: dict[str, set[str]] = {}
     for path, name in zip(notes, files.paths(notes), strict=True):
-        ids = read(name, key=files.key)["rejected_id"].to_pylist()
+        ids = read_table(name, key=files.key)["rejected_id"].to_pylist()
         taken.setdefault(path.rpartition("/")[0], set()).update(ids)
     batches = {}
     for path, name in zip(reasons, files.paths(reasons), strict=True):
         folder = path.rpartition("/")[0]
-        rows = read(name, key=files.key).to_pylist()
+        rows = read_table(name, key=files.key).to_pylist()
         batches[folder] = [Rejected(**row) for row in rows], taken.get(folder, set())
     return batches
 
