@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 import polars as pl
@@ -135,6 +136,19 @@ def tells(folder: Path) -> list[Path]:
         if said or (path.is_file() and data[:4] != b"PARE"):
             found.append(path)
     return found
+
+
+def test_what_is_fetched_from_a_remote_storage_stays_encrypted() -> None:
+    files = open_files(f"memory://{uuid4()}/lake")
+    lake = Lake(files, KEY)
+    append(lake, [telling(), document("a")])
+    lake.delete([MARKERS[0]])
+    check(lake, {"a": stored("a")})
+    names = lake.files.paths([f.issues_path for f in layout.data_files(lake.files)])
+    assert names
+    assert all(Path(name).read_bytes()[:4] == b"PARE" for name in names)
+    with pytest.raises(StorageError, match="no encryption_key is given"):
+        read(Lake(files))
 
 
 def test_what_was_rejected_is_taken_in_from_its_encrypted_bytes(folder: Path) -> None:
