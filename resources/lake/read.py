@@ -66,12 +66,11 @@ def reading(
                 define_views(connection, files, first, last, tables)
                 return work(connection)
             except duckdb.InvalidInputException as error:
-                if files.key is None or "AES" not in str(error):
+                # Also where a file was replaced between two looks at it, by the same rows encrypted anew.
+                if not is_undecrypted(error):
                     raise
-                raise StorageError(
-                    f"A file of {files.url} is damaged, or was not encrypted with the key {files.key.name}"
-                    f" as its name says: {error}"
-                ) from error
+                if attempt == layout.ATTEMPTS:
+                    raise StorageError(undecrypted(files, error)) from error
             except (Vanished, duckdb.IOException) as error:
                 if attempt == layout.ATTEMPTS:
                     raise StorageError(f"Could not read {files.url}: {error}") from error
@@ -218,6 +217,19 @@ def _define(
         parts = [f"SELECT {nothing} WHERE false"]
     connection.execute(f"CREATE TEMP VIEW {table} AS {' UNION ALL '.join(parts)}")
     return opened
+
+
+def is_undecrypted(error: duckdb.Error) -> bool:
+    """Whether DuckDB says that what it read was not encrypted with the key."""
+    return "AES tag" in str(error)
+
+
+def undecrypted(files: Files, error: duckdb.Error) -> str:
+    """What that means to who asked."""
+    return (
+        f"A file of {files.url} is damaged, or was not encrypted with the key that its name says; if it was"
+        f" just replaced, asking again helps: {error}"
+    )
 
 
 def reading_sql(files: Files, name: str, **parts: str) -> str:

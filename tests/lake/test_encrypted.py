@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from base64 import b64encode
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -242,6 +244,39 @@ def test_a_file_under_a_false_name_or_with_a_changed_byte_is_a_clear_error(folde
         path.write_bytes(bad)
         with pytest.raises(StorageError, match="damaged"):
             read(opened(folder))
+
+
+def test_a_file_that_is_encrypted_anew_under_a_reader_is_read_again(folder: Path) -> None:
+    lake = opened(folder)
+    wanted = {f"r{n}": stored(f"r{n}", issues=20) for n in range(20)}
+    append(lake, [document(run_id, issues=20) for run_id in wanted])
+    [file] = layout.data_files(lake.files)
+    rows = parquet.decode(lake.files.read(file.issues_path), key=KEY)
+    done = threading.Event()
+    tries = 0
+
+    def replace() -> None:
+        while not done.is_set():
+            lake.files.publish(file.issues_path, parquet.encode(rows, key=KEY), renew=True)
+
+    def asked(connection: duckdb.DuckDBPyConnection) -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 1:  # what DuckDB says when it happens, which is not often
+            raise duckdb.InvalidInputException("Computed AES tag differs from read AES tag")
+        [(count,)] = connection.execute(
+            "SELECT count(*) FROM issues WHERE description LIKE '%v0%'"
+        ).fetchall()
+        return int(count)
+
+    with ThreadPoolExecutor(1) as pool:
+        replacing = pool.submit(replace)
+        try:
+            assert [lake.reading(asked) for _ in range(100)] == [400] * 100
+        finally:
+            done.set()
+        replacing.result()
+    assert tries > 100
 
 
 def test_a_column_of_values_of_any_size_stays_one_page(
