@@ -45,6 +45,8 @@ def select(
     """
     import duckdb
 
+    from resources.lake.read import is_undecrypted, undecrypted
+
     with connect() as connection, _time_limit(connection, seconds) as timer:
         try:
             fence(connection, _define(connection, lake))
@@ -57,6 +59,8 @@ def select(
         except duckdb.IOException as error:
             raise StorageError(f"Could not read {lake.url}: {error}") from error
         except duckdb.Error as error:
+            if is_undecrypted(error):
+                raise StorageError(undecrypted(lake.files, error)) from error
             if timer.expired:
                 raise LimitExceeded(
                     f"The query took longer than {seconds:g} s; raise --max-seconds."

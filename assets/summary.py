@@ -92,7 +92,7 @@ def _publish(lake: Backend, path: str, table: pa.Table) -> int:
     """Write `table`; how many bytes it takes."""
     from resources.lake.parquet import encode
 
-    data = encode(table)
+    data = encode(table, key=lake.files.key)
     lake.files.publish(path, data)
     return len(data)
 

@@ -43,6 +43,9 @@ defs = Definitions(
         "lake": OpenedLake(
             storage=_from_environment("ISSUELAKE_STORAGE", ""),
             storage_options=_from_environment("ISSUELAKE_STORAGE_OPTIONS", "{}"),
+            encryption_key=EnvVar("ISSUELAKE_ENCRYPTION_KEY")
+            if "ISSUELAKE_ENCRYPTION_KEY" in os.environ
+            else None,
             inbox=_from_environment("ISSUELAKE_INBOX", "inbox"),
             inbox_options=_from_environment("ISSUELAKE_INBOX_OPTIONS", "{}"),
         ),

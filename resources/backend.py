@@ -149,8 +149,10 @@ class Backend(ABC):
         return waiting(self.files)
 
     def rejected_bytes(self, rejected: Rejected) -> bytes:
-        """What was delivered, as it came."""
-        return self.files.read(rejected.path)
+        """What was delivered, byte for byte."""
+        from resources.lake.rejected import content
+
+        return content(self.files, rejected)
 
     def take_rejected(self, rejected_ids: Iterable[str]) -> None:
         """Strike deliveries off that have been stored after all."""

@@ -26,6 +26,10 @@ class LakeResource(ConfigurableResource[Backend]):
         default="{}",
         description="Options of the lake's fsspec storage, one JSON object; with secrets: an EnvVar.",
     )
+    encryption_key: str | None = Field(
+        default=None,
+        description="Key that the lake in `storage` is encrypted with, 32 bytes as base64 or hex: an EnvVar.",
+    )
     inbox: str = Field(default="inbox", description="Folder or fsspec URL where run files are dropped.")
     inbox_options: str = Field(
         default="{}",
@@ -45,12 +49,21 @@ class LakeResource(ConfigurableResource[Backend]):
     def backends(self) -> list[Configured]:
         """What is configured, in the order in which it is used. Raises `ConfigError`."""
         if not self.storage:
+            if self.encryption_key is not None:
+                raise ConfigError(
+                    "encryption_key goes with storage; without one, put it into the file that"
+                    " ISSUELAKE_CONFIG names."
+                )
             return configured(configuration())
-        options = _options("storage_options", self.storage_options)
-        if not options:
-            return configured(configuration(self.storage))
-        keys = {"url": self.storage, "storage_options": options}
-        return configured({"storage_backend": FSSPEC, "storage_config": {FSSPEC: keys}})
+        document = configuration(self.storage)
+        [name] = document["storage_config"]
+        if options := _options("storage_options", self.storage_options):
+            name = FSSPEC
+            document = {"storage_backend": FSSPEC, "storage_config": {FSSPEC: {"url": self.storage}}}
+            document["storage_config"][FSSPEC]["storage_options"] = options
+        if self.encryption_key is not None:
+            document["storage_config"][name]["encryption_key"] = self.encryption_key
+        return configured(document)
 
     @property
     def options_of_inbox(self) -> dict[str, Any]:

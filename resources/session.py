@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files as package_files
 from typing import TYPE_CHECKING
 
+from resources.encryption import Key
 from resources.errors import QueryError
 from resources.schema import SEVERITIES
 
@@ -42,17 +43,21 @@ def connect(memory_limit: str = MEMORY_LIMIT) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def cursor() -> duckdb.DuckDBPyConnection:
+def cursor(key: Key | None = None) -> duckdb.DuckDBPyConnection:
     """A connection to this process's shared database: its own temporary views, tables and variables.
 
-    Opening a database takes 20 to 30 ms, a connection to an open one 10 µs.
+    Opening a database takes 20 to 30 ms, a connection to an open one 10 µs. There is one database
+    for each key, which it can read files with.
     """
-    return _shared(os.getpid()).cursor()
+    return _shared(os.getpid(), key).cursor()
 
 
 @cache
-def _shared(process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG001  (a forked child opens its own)
-    return connect()
+def _shared(process: int, key: Key | None) -> duckdb.DuckDBPyConnection:  # noqa: ARG001  (a forked child opens its own)
+    connection = connect()
+    if key is not None:
+        key.add_to(connection)
+    return connection
 
 
 def fence(connection: duckdb.DuckDBPyConnection, paths: Iterable[str]) -> None:

@@ -204,7 +204,7 @@ def test_an_ingest_stores_what_is_good_keeps_what_is_broken_and_tells_the_days(w
     assert check_named(result, "no_run_twice").passed
     assert list(world.inbox.iterdir()) == []
     [rejected] = world.lake.rejected()
-    assert world.lake.files.read(rejected.path) == BROKEN.read_bytes()
+    assert world.lake.rejected_bytes(rejected) == BROKEN.read_bytes()
 
 
 def test_runs_outside_of_the_calendar_are_stored_and_read_and_break_nothing(world: World) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import re
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,8 @@ def test_configurations_work(
         monkeypatch.setenv("S3_BUCKET", s3.url.removeprefix("s3://"))
         for name, option in (("S3_KEY", "key"), ("S3_SECRET", "secret"), ("S3_ENDPOINT", "endpoint_url")):
             monkeypatch.setenv(name, s3.options[option])
+    if "LAKE_KEY" in path.read_text("utf-8"):
+        monkeypatch.setenv("LAKE_KEY", b64encode(bytes(32)).decode())
     if "SFTP_" in path.read_text("utf-8"):
         sftp: servers.Storage = request.getfixturevalue("sftp_server")
         host, folder = re.fullmatch(r"sftp://([^/]+)(/.*)", sftp.url).groups()  # type: ignore[union-attr]

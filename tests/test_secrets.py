@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import traceback
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,16 @@ from resources.errors import IssuelakeError
 from tests import servers
 
 LITERAL, FROM_ENVIRONMENT, DEFAULT = "lit3ral-hunter2", "env-hunter2-9f", "default-hunter2-77"
-SECRETS = (LITERAL, FROM_ENVIRONMENT, DEFAULT)
+ENCRYPTION_KEYS = [
+    b64encode(text.ljust(32, "!").encode()).decode() for text in (LITERAL, FROM_ENVIRONMENT, DEFAULT)
+]
+SECRETS = (LITERAL, FROM_ENVIRONMENT, DEFAULT, *ENCRYPTION_KEYS)
 WAYS = (LITERAL, "${SEEDED_SECRET}", "${NOT_SET_ANYWHERE:-" + DEFAULT + "}")
+WAYS_OF_KEYS = (
+    ENCRYPTION_KEYS[0],
+    "${SEEDED_ENCRYPTION_KEY}",
+    "${NOT_SET_ANYWHERE:-" + ENCRYPTION_KEYS[2] + "}",
+)
 SECRET_KEYS = ("password", "secret", "account_key", "access_key_id", "connection_string", "token", "sas")
 
 
@@ -33,7 +42,9 @@ def seeded(name: str, value: str) -> dict[str, Any]:
     port = servers.free_port()
     keys: dict[str, Any] = {}
     for field in msgspec.structs.fields(settings_of(name)):
-        if any(secret in field.name for secret in SECRET_KEYS):
+        if field.name == "encryption_key":  # a good one, or nothing but that would be told
+            keys[field.name] = WAYS_OF_KEYS[WAYS.index(value)]
+        elif any(secret in field.name for secret in SECRET_KEYS):
             keys[field.name] = value
         elif field.name == "connection_string":
             keys[field.name] = f"mongodb://user:{value}@127.0.0.1:{port}/?serverSelectionTimeoutMS=200"
@@ -66,6 +77,8 @@ def broken(keys: dict[str, Any], value: str) -> list[dict[str, Any]]:
         {**keys, "priority": value},
         {**keys, "no_such_key": value},
         {**keys, "timeout_seconds": [value]},
+        {**keys, "encryption_key": value},
+        {**keys, "encryption_key": [value]},
         {key: [value] for key in keys},
     ]
 
@@ -82,6 +95,7 @@ def test_nothing_that_a_backend_produces_shows_a_secret(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEEDED_SECRET", FROM_ENVIRONMENT)
+    monkeypatch.setenv("SEEDED_ENCRYPTION_KEY", ENCRYPTION_KEYS[1])
     caplog.set_level(logging.INFO)
     produced: list[str] = []
     for keys in broken(seeded(name, value), value):
@@ -145,7 +159,11 @@ def test_dagster_and_the_command_line_show_no_secret(tmp_path: Path) -> None:
             }
         )
     )
-    environment = {"ISSUELAKE_CONFIG": str(path), "SEEDED_SECRET": FROM_ENVIRONMENT}
+    environment = {
+        "ISSUELAKE_CONFIG": str(path),
+        "SEEDED_SECRET": FROM_ENVIRONMENT,
+        "SEEDED_ENCRYPTION_KEY": ENCRYPTION_KEYS[1],
+    }
     made = (
         "from pipelines.definitions import defs; import sys; sys.stdout.write(repr(defs.resources)); "
         "r = defs.resolve_job_def('maintenance').execute_in_process(raise_on_error=False); "
@@ -165,6 +183,7 @@ def test_dagster_and_the_command_line_show_no_secret(tmp_path: Path) -> None:
         assert answered.returncode, answered
         produced += answered.stdout + answered.stderr
     assert FROM_ENVIRONMENT not in produced
+    assert ENCRYPTION_KEYS[1] not in produced
 
 
 def issuelake(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from resources.backends.settings import Settings
+from resources.backends.settings import LakeSettings
 from resources.files import FsspecFiles
 from resources.lake import Lake
 
@@ -22,7 +22,7 @@ _MEANS_SOMETHING = re.compile(r"[\x00-\x1f\x7f?#*\[\]{}\\%]")
 """What URLs, globs or one of the drivers take for more than a character of a name."""
 
 
-class BucketSettings(Settings, kw_only=True):
+class BucketSettings(LakeSettings, kw_only=True):
     """A lake below a prefix of a bucket."""
 
     prefix: str = ""
@@ -31,6 +31,7 @@ class BucketSettings(Settings, kw_only=True):
     priority: int = 3
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if _MEANS_SOMETHING.search(self.prefix) or {".", ".."} & set(self.prefix.split("/")):
             raise ValueError(
                 "prefix must be a plain path: no control characters, . or .., nor any of ?#*[]{}\\%"
@@ -46,7 +47,7 @@ class BucketSettings(Settings, kw_only=True):
         raise NotImplementedError
 
     def open(self) -> Lake:
-        return Lake(FsspecFiles(self.place(), self.storage_options(), self.timeout_seconds))
+        return self.lake(FsspecFiles(self.place(), self.storage_options(), self.timeout_seconds))
 
 
 def below(protocol: str, bucket: str, prefix: str) -> str:

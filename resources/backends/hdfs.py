@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from resources.backends.settings import Settings
+from resources.backends.settings import LakeSettings
 from resources.errors import ConfigError
 from resources.files import FsspecFiles
 from resources.lake import Lake
@@ -18,7 +18,7 @@ COMPRESSION = "zstd"
 UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 
 
-class Hdfs(Settings, kw_only=True):
+class Hdfs(LakeSettings, kw_only=True):
     """A lake in HDFS, over WebHDFS."""
 
     namenode_url: str
@@ -51,7 +51,7 @@ class Hdfs(Settings, kw_only=True):
             "block_size": self._block_size(),
             "timeout": self.timeout_seconds,
         }
-        return Lake(FsspecFiles(self.place(), given))
+        return self.lake(FsspecFiles(self.place(), given))
 
     def _path(self) -> str:
         if not self.hdfs_path.startswith("/"):

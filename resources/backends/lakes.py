@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from resources.backends.settings import Settings
+from resources.backends.settings import LakeSettings
 from resources.files import open_files
 from resources.lake import Lake
 from resources.secrets import without_secrets
@@ -18,7 +18,7 @@ HISTORY_SUFFIX, LAKE_SUFFIX = ".json", ".lake"
 """A path that ends in the first names an old history, and stands for the lake beside it."""
 
 
-class LocalFile(Settings, kw_only=True):
+class LocalFile(LakeSettings, kw_only=True):
     """A lake in a local folder, or beside the single file that the plugin once kept its runs in."""
 
     storage_path: str = DEFAULT_FOLDER
@@ -36,8 +36,8 @@ class LocalFile(Settings, kw_only=True):
         path = os.path.expanduser(self.storage_path)
         if path.endswith(HISTORY_SUFFIX) and not os.path.isdir(path):
             folder = path.removesuffix(HISTORY_SUFFIX) + LAKE_SUFFIX
-            return Lake(open_files(folder), history=os.path.abspath(path))
-        return Lake(open_files(self.storage_path))
+            return self.lake(open_files(folder), history=os.path.abspath(path))
+        return self.lake(open_files(self.storage_path))
 
 
 def room_at(path: str) -> int | None:
@@ -47,7 +47,7 @@ def room_at(path: str) -> int | None:
     return shutil.disk_usage(path).free
 
 
-class Fsspec(Settings, kw_only=True):
+class Fsspec(LakeSettings, kw_only=True):
     """A lake at the URL of any fsspec storage."""
 
     url: str
@@ -58,4 +58,4 @@ class Fsspec(Settings, kw_only=True):
         return without_secrets(self.url)
 
     def open(self) -> Lake:
-        return Lake(open_files(self.url, self.storage_options))
+        return self.lake(open_files(self.url, self.storage_options))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 
 from resources.backends.lakes import room_at
-from resources.backends.settings import Settings
+from resources.backends.settings import LakeSettings
 from resources.errors import StorageError
 from resources.files import LocalFiles
 from resources.lake import Lake
 
 
-class Nfs(Settings, kw_only=True):
+class Nfs(LakeSettings, kw_only=True):
     """The folder `storage_path` of what is mounted at `mount_path`."""
 
     mount_path: str
@@ -21,6 +21,7 @@ class Nfs(Settings, kw_only=True):
     priority: int = 4
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not os.path.isabs(self.mount_path) or "\0" in self.mount_path + self.storage_path:
             raise ValueError("mount_path must be an absolute path")
         if not is_below(self.place(), self.mount_path):
@@ -39,7 +40,7 @@ class Nfs(Settings, kw_only=True):
                 f"Nothing is mounted at {self.mount_path} (nfs.mount_path): mount it, or use local_file for"
                 " a plain folder."
             )
-        return Lake(LocalFiles(self.place()))
+        return self.lake(LocalFiles(self.place()))
 
 
 def is_below(path: str, folder: str) -> bool:

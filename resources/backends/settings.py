@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from resources.encryption import Key
 from resources.errors import ConfigError
 from resources.secrets import MASK
 
 if TYPE_CHECKING:
     from resources.backend import Backend
+    from resources.files import Files
+    from resources.lake import Lake
 
 HARMLESS = frozenset(
     {
@@ -82,3 +85,22 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     def _shown(self) -> Iterator[tuple[str, Any]]:
         for key in self.__struct_fields__:
             yield key, getattr(self, key) if key in HARMLESS else MASK
+
+
+class LakeSettings(Settings, kw_only=True):
+    """The keys of every backend that is a lake."""
+
+    encryption_key: str | None = None
+    """32 bytes as base64 or hex: all the lake's Parquet files are encrypted with it. See `Key`."""
+
+    def __post_init__(self) -> None:
+        self._key()  # which says what is wrong with it
+
+    def _key(self) -> Key | None:
+        return None if self.encryption_key is None else Key.of(self.encryption_key)
+
+    def lake(self, files: Files, history: str | None = None) -> Lake:
+        """The lake in `files`, into which belong the runs of the file `history`."""
+        from resources.lake import Lake
+
+        return Lake(files, self._key(), history)

@@ -15,6 +15,8 @@ from resources.files.model import TEMPORARY_SUFFIX, Entry
 class LocalFiles:
     """A folder on this machine (or mounted on it)."""
 
+    key = None
+
     def __init__(self, root: str | Path) -> None:
         self.root = os.path.abspath(root)
         self.url = self.root

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from resources.encryption import Key
 
 TEMPORARY_SUFFIX = ".part"
 """Never ends in `.parquet`, so no reader, ours or another engine's, takes it for data."""
@@ -28,6 +31,10 @@ class Files(Protocol):
 
     url: str
     """Where it is, without secrets."""
+
+    @property
+    def key(self) -> Key | None:
+        """What Parquet files must be encrypted with; None: they are not."""
 
     def folders(self, path: str) -> list[str]:
         """Names of the folders right below `path`; none when `path` does not exist."""

@@ -30,6 +30,8 @@ class FsspecFiles:
     With a `deadline`, in seconds, a call that a driver can give up is given up after it.
     """
 
+    key = None
+
     def __init__(
         self, url: str, storage_options: dict[str, Any] | None = None, deadline: float | None = None
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING, TypeVar
 from resources.backend import BOTH, Backend, Pushdown
 from resources.errors import StorageError
 from resources.files import Files
+from resources.files.encrypted import EncryptedFiles
 from resources.lake import layout
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from resources.contract import Rejection
+    from resources.encryption import Key
+    from resources.health import Health
     from resources.lake.compact import Compacted
     from resources.lake.index import Index
     from resources.lake.maintain import Maintained
@@ -31,8 +36,10 @@ class Lake(Backend):
     """The one door to a lake. What each verb needs is imported when it is first used, so that
     reading does not load what only writing needs."""
 
-    def __init__(self, files: Files, history: str | None = None) -> None:
-        self.files = files
+    def __init__(self, files: Files, key: Key | None = None, history: str | None = None) -> None:
+        """With a `key`, all its Parquet files are encrypted: a lake has one key, or none, for life."""
+        self.files = files if key is None else EncryptedFiles(files, key)
+        self._has_one_key = False
         self.history = history
         """The file beside it whose runs belong into it: `assets.history` takes them over."""
 
@@ -49,6 +56,8 @@ class Lake(Backend):
         """How to store the runs of several chunks, in their order; nothing is stored yet."""
         from resources.lake.write import plan
 
+        if self.files.key is not None:  # without one, what is listed anyway shows what is encrypted
+            self._refuse_another_key()
         return plan(self.files, self._index, parts)
 
     def commit(self, plan: Plan, issues_files: Sequence[dict[date, bytes]]) -> Appended:
@@ -79,6 +88,8 @@ class Lake(Backend):
         """Create the views `runs` and `issues` of everything; the local files that they read."""
         from resources.lake.read import define_views
 
+        if self.files.key is not None:
+            self.files.key.add_to(connection)
         return define_views(connection, self.files)
 
     def days(self) -> list[date]:
@@ -133,6 +144,29 @@ class Lake(Backend):
             count, size = totals[file.day]
             totals[file.day] = count + 1, size + file.size
         return totals
+
+    def reject(self, rejections: Sequence[Rejection]) -> None:
+        """Keep refused deliveries byte for byte; encrypted, where the lake is."""
+        if rejections:
+            self._refuse_another_key()
+        super().reject(rejections)
+
+    def check(self) -> Health:
+        """A real round trip, and a look at what the lake is encrypted with."""
+        health = super().check()
+        if not health.healthy:
+            return health
+        try:
+            layout.refuse_another_key(self.files)
+        except StorageError as error:
+            return dataclasses.replace(health, healthy=False, error=str(error))
+        return health
+
+    def _refuse_another_key(self) -> None:
+        """Raises `StorageError` where the lake was begun with another key, or without; looks once."""
+        if not self._has_one_key:
+            layout.refuse_another_key(self.files)
+            self._has_one_key = True
 
     @cached_property
     def _index(self) -> Index:

@@ -10,6 +10,7 @@ from functools import reduce
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from resources.encryption import Key
 from resources.lake.marks import Hint
 from resources.lake.parquet import encode
 from resources.schema import ISSUES, SEVERITIES, SEVERITY_COUNTS
@@ -35,6 +36,8 @@ class Batch:
     run_count: int
     """The runs of the chunk, stored or not."""
     hints: list[Hint]
+    key: Key | None
+    """What its files are encrypted with."""
 
     def runs_of(self, day: date) -> pa.Table:
         start, end = self.days[day]
@@ -61,7 +64,7 @@ class Batch:
         def file(span: tuple[date, int, int]) -> tuple[date, bytes]:
             day, start, end = span
             rows, of_runs = order.slice(start, end - start), places.slice(start, end - start)
-            return day, encode(self._day(day, coded.take(rows), of_runs))
+            return day, encode(self._day(day, coded.take(rows), of_runs), key=self.key)
 
         with ThreadPoolExecutor(LAID_OUT_AT_ONCE) as pool:
             return dict(pool.map(file, spans))

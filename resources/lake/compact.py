@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from resources.errors import Vanished
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.layout import DataFile
-from resources.lake.parquet import ROW_GROUP_ROWS, encode_batches
+from resources.lake.parquet import ROW_GROUP_ROWS, encode_batches, open_file
 from resources.lake.read import reading
 from resources.schema import ISSUES, RUNS, Column, arrow_schema
 from resources.session import sql
 
 if TYPE_CHECKING:
     import duckdb
+
+    from resources.encryption import Key
 
 DEFAULT_GRACE = timedelta(hours=1)
 ORPHAN_AGE = timedelta(days=7)
@@ -60,7 +61,7 @@ def _compact_day(files: Files, day: date, grace: timedelta) -> Compacted:
     (name, runs, issues), settled = reading(files, lambda c: (_day_as_name(c), _settled(c)), day, day)
     written = runs > 0 and not any(f.name == name for f in before) and not _compact(files, before, runs)
     if written:
-        tables = reading(files, lambda connection: _sorted_files(connection, name), day, day)
+        tables = reading(files, lambda connection: _sorted_files(connection, name, files.key), day, day)
         written = tables is not None
         if tables is not None:
             files.publish(layout.data_path(layout.ISSUES, day, name), tables[1], renew=True)
@@ -87,29 +88,30 @@ def _settled(connection: duckdb.DuckDBPyConnection) -> float:
 
 def _compact(files: Files, before: list[DataFile], runs: int) -> bool:
     """Whether the day is one file already, all of whose runs count."""
-    import pyarrow.parquet as pq
-
     if len(before) != 1:
         return False
     [name] = files.paths([before[0].runs_path])
-    try:
-        return bool(pq.read_metadata(name).num_rows == runs)
-    except FileNotFoundError as error:
-        raise Vanished(f"{name} has gone since it was listed: list again.") from error
+    return bool(open_file(name, key=files.key).metadata.num_rows == runs)
 
 
-def _sorted_files(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[bytes, bytes] | None:
+def _sorted_files(
+    connection: duckdb.DuckDBPyConnection, name: str, key: Key | None
+) -> tuple[bytes, bytes] | None:
     """The day's runs and issues as files, or None when the day is not what `name` says any more."""
     if _day_as_name(connection)[0] != name:
         return None
-    return _sorted_file(connection, "compact_runs", RUNS), _sorted_file(connection, "compact_issues", ISSUES)
+    runs = _sorted_file(connection, "compact_runs", RUNS, key)
+    return runs, _sorted_file(connection, "compact_issues", ISSUES, key)
 
 
-def _sorted_file(connection: duckdb.DuckDBPyConnection, query: str, columns: tuple[Column, ...]) -> bytes:
+def _sorted_file(
+    connection: duckdb.DuckDBPyConnection, query: str, columns: tuple[Column, ...], key: Key | None
+) -> bytes:
     schema = arrow_schema(columns)
     names = ", ".join(schema.names)
     stream = connection.sql(sql("resources", query).format(columns=names)).to_arrow_reader(ROW_GROUP_ROWS)
-    return encode_batches(schema, (pa.Table.from_batches([batch]).cast(schema) for batch in stream))
+    tables = (pa.Table.from_batches([batch]).cast(schema) for batch in stream)
+    return encode_batches(schema, tables, key=key)
 
 
 def _remove_superseded(

@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from resources.errors import Vanished
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.layout import DataFile
-from resources.lake.parquet import encode, footer
+from resources.lake.parquet import encode, footer, open_file, read_table
 
 FILES_PER_SEGMENT = 128
 """So many files outside of any segment are worth one."""
@@ -102,19 +101,19 @@ class Index:
         table = pa.table([pa.array(hashes, pa.uint64()), pa.array(dates, pa.date32())], _SCHEMA)
         keys = [_key(f) for f in data_files]
         path = f"{layout.INDEX}/{layout.content_name(keys)}.parquet"
-        self._files.publish(path, encode(table.sort_by("id_hash"), keys))
+        self._files.publish(path, encode(table.sort_by("id_hash"), keys, key=self._files.key))
         return path
 
     def _segments(self) -> list[pq.ParquetFile]:
-        paths = [e.path for e in self._files.find(layout.INDEX) if e.path.endswith(".parquet")]
-        return [_open(name) for name in self._files.paths(paths)]
+        paths = layout.parquet_paths(self._files, layout.INDEX)
+        return [open_file(name, key=self._files.key) for name in self._files.paths(paths)]
 
     def _rows(self, data_files: Sequence[DataFile]) -> list[pa.Table]:
         known = self._read  # another thread may put a smaller one in its place meanwhile
         missing = [f for f in data_files if (f.day, f.name) not in known]
         names = self._files.paths([f.runs_path for f in missing])
         read = {
-            (f.day, f.name): _open(name).read(columns=list(_COLUMNS))
+            (f.day, f.name): read_table(name, _COLUMNS, key=self._files.key)
             for f, name in zip(missing, names, strict=True)
         }
         self._read = known = known | read
@@ -124,13 +123,6 @@ class Index:
 def id_hash(run_id: str) -> int:
     """64 bits of a run id's hash, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(run_id.encode(), digest_size=8).digest(), "big")
-
-
-def _open(name: str) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(name)
-    except FileNotFoundError as error:
-        raise Vanished(f"{name} has gone since it was listed: list again.") from error
 
 
 def _key(data_file: DataFile) -> str:

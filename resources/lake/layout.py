@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from resources.errors import Vanished
 from resources.files import Entry, Files
+from resources.files.encrypted import refuse_encrypted
 
 T = TypeVar("T")
 
@@ -79,15 +80,34 @@ def days(files: Files, first: date | None = None, last: date | None = None) -> l
 
 
 def data_files(files: Files, days: Sequence[date] | None = None, table: str = RUNS) -> list[DataFile]:
-    """The files of `days` (of the whole lake: None), in the order of day and name."""
+    """The files of `days` (of the whole lake: None), in the order of day and name.
+
+    Raises `StorageError` where one is encrypted with another key than that of `files`, or only one
+    of the two has a key.
+    """
     if days is None or len(days) > _FEW_DAYS:
         entries = files.find(table)
     else:
         entries = files.list_many([day_folder(table, day) for day in days])
-    found = (_data_file(entry) for entry in entries)
+    found = (_data_file(files, entry) for entry in entries)
     wanted = None if days is None else set(days)
     kept = [f for f in found if f is not None and (wanted is None or f.day in wanted)]
     return sorted(kept, key=lambda f: (f.day, f.name))
+
+
+def parquet_paths(files: Files, folder: str) -> list[str]:
+    """The Parquet files below `folder`, in order. Raises `StorageError` as `data_files`."""
+    found = sorted(e.path for e in files.find(folder) if e.path.endswith(".parquet"))
+    for path in found:
+        refuse_encrypted(files, path)
+    return found
+
+
+def refuse_another_key(files: Files) -> None:
+    """Raises `StorageError` where the newest files show that not all of the lake has the key of `files`."""
+    data_files(files, days(files)[-1:])
+    for folder in (DELETED, REPLACED, REJECTED, INDEX):
+        parquet_paths(files, folder)
 
 
 def relisting(work: Callable[[], T]) -> T:
@@ -106,11 +126,13 @@ def content_name(parts: Iterable[str]) -> str:
     return content.hexdigest()[:32]
 
 
-def _data_file(entry: Entry) -> DataFile | None:
+def _data_file(files: Files, entry: Entry) -> DataFile | None:
     folder, _, name = entry.path.rpartition("/")
     day = _day_of(folder.rpartition("/")[2])
     if day is None or not name.endswith(".parquet"):
         return None
+    if name.count(".") > 1:
+        refuse_encrypted(files, entry.path)
     return DataFile(day, name.removesuffix(".parquet"), entry.size, entry.modified)
 
 

@@ -13,7 +13,8 @@ from resources.lake import layout
 from resources.lake.compact import DEFAULT_GRACE, ORPHAN_AGE, Compacted, compact_day
 from resources.lake.index import Index
 from resources.lake.marks import Hint, read_hints, write_hints
-from resources.session import cursor, sql
+from resources.lake.read import reading_sql
+from resources.session import cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,9 @@ def _moved(files: Files) -> set[Hint]:
     names = files.paths([f.runs_path for f in layout.data_files(files)])
     if not names:
         return set()
-    with cursor() as connection:
+    with cursor(files.key) as connection:
         try:
-            rows = connection.execute(sql("resources", "moved_runs"), [names]).fetchall()
+            rows = connection.execute(reading_sql(files, "moved_runs"), [names]).fetchall()
         except duckdb.IOException as error:
             raise Vanished(f"Could not read {files.url}: {error}") from error
     return {Hint(*row) for row in rows}

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from resources.encryption import Key
 from resources.files import Files
 from resources.lake import layout
 from resources.schema import Column, arrow_schema
@@ -94,10 +95,10 @@ def write_deletions(files: Files, moments: Mapping[str, datetime], at: datetime,
 
 def write_marks(files: Files, deletion: Deletion, moments: Mapping[str, datetime]) -> None:
     """As `write_deletions`, for a deletion that has an id already; of no runs, too."""
-    files.publish(mark_path(deletion.audit_id), encode_marks(deletion, moments))
+    files.publish(mark_path(deletion.audit_id), encode_marks(deletion, moments, files.key))
 
 
-def encode_marks(deletion: Deletion, moments: Mapping[str, datetime]) -> bytes:
+def encode_marks(deletion: Deletion, moments: Mapping[str, datetime], key: Key | None) -> bytes:
     """The file that holds `moments`, and in its footer the rest of `deletion`."""
     import pyarrow as pa
 
@@ -106,7 +107,7 @@ def encode_marks(deletion: Deletion, moments: Mapping[str, datetime]) -> bytes:
     footer = asdict(deletion) | {"deleted_at": deletion.deleted_at.isoformat()}
     del footer["audit_id"]
     columns = [list(column) for column in zip(*sorted(moments.items()), strict=True)] or [[], []]
-    return encode(pa.table(columns, arrow_schema(_DELETIONS)), footer)
+    return encode(pa.table(columns, arrow_schema(_DELETIONS)), footer, key=key)
 
 
 def mark_path(audit_id: str) -> str:
@@ -124,15 +125,16 @@ def read_marks(files: Files, audit_id: str) -> dict[str, datetime]:
     path = mark_path(audit_id)
     if path not in deletion_paths(files):
         return {}
-    import pyarrow.parquet as pq
+    from resources.lake.parquet import read_table
 
     [name] = files.paths([path])
-    return dict(zip(*(column.to_pylist() for column in pq.ParquetFile(name).read().columns), strict=True))
+    columns = read_table(name, key=files.key).columns
+    return dict(zip(*(column.to_pylist() for column in columns), strict=True))
 
 
 def deletion_paths(files: Files) -> list[str]:
     """The files that hold the columns `validation_run_id` and `deleted_at` of what was deleted."""
-    return _paths(files, layout.DELETED)
+    return layout.parquet_paths(files, layout.DELETED)
 
 
 def read_hints(files: Files) -> list[Hint]:
@@ -150,12 +152,13 @@ def read_deletions(files: Files, run_ids: Iterable[str]) -> dict[str, datetime]:
         return {}
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+
+    from resources.lake.parquet import read_table
 
     wanted = pa.array(sorted(set(run_ids)), pa.string())
     latest: dict[str, datetime] = {}
     for name in files.paths(paths):
-        rows = pq.ParquetFile(name).read()
+        rows = read_table(name, key=files.key)
         rows = rows.filter(pc.is_in(rows["validation_run_id"], wanted))
         for run_id, moment in zip(*(column.to_pylist() for column in rows.columns), strict=True):
             latest[run_id] = max(moment, latest.get(run_id, moment))
@@ -167,13 +170,11 @@ def read_audits(files: Files) -> list[Deletion]:
     paths = deletion_paths(files)
     if not paths:
         return []
-    import pyarrow.parquet as pq
-
-    from resources.lake.parquet import footer
+    from resources.lake.parquet import footer, open_file
 
     found = []
     for path, name in zip(paths, files.paths(paths), strict=True):
-        file = pq.ParquetFile(name)
+        file = open_file(name, key=files.key)
         said = footer(file)
         found.append(
             Deletion(
@@ -200,21 +201,17 @@ def _write(
     from resources.lake.parquet import encode
 
     columns = [list(column) for column in zip(*rows, strict=True)]
-    data = encode(pa.table(columns, arrow_schema(schema)), metadata)
+    data = encode(pa.table(columns, arrow_schema(schema)), metadata, key=files.key)
     name = layout.content_name("\x1f".join(map(str, row)) for row in rows)
     files.publish(f"{folder}/{name}.parquet", data)
     return name
 
 
 def _rows(files: Files, folder: str) -> Iterable[dict[str, Any]]:
-    paths = _paths(files, folder)
+    paths = layout.parquet_paths(files, folder)
     if not paths:  # as nearly always, and then a reader need not load pyarrow
         return
-    import pyarrow.parquet as pq
+    from resources.lake.parquet import read_table
 
     for name in files.paths(paths):
-        yield from pq.ParquetFile(name).read().to_pylist()
-
-
-def _paths(files: Files, folder: str) -> list[str]:
-    return sorted(e.path for e in files.find(folder) if e.path.endswith(".parquet"))
+        yield from read_table(name, key=files.key).to_pylist()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from resources.encryption import Key
+from resources.errors import StorageError, Vanished
 
 ROW_GROUP_ROWS = 65_536
 """Small enough that a day's file is pruned by plugin, large enough to compress and scan well."""
@@ -45,13 +49,29 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def encode(table: pa.Table, metadata: Any = None) -> bytes:
-    """The table as one Parquet file; `metadata` goes into its footer as JSON under `issuelake`."""
-    return encode_batches(table.schema, [table], metadata)
+_ONE_PAGE: dict[str, Any] = {
+    "data_page_size": 2**30,
+    "dictionary_pagesize_limit": 2**30,
+    "max_rows_per_page": ROW_GROUP_ROWS,
+}
+"""DuckDB 2.0 finds the second page of an encrypted column chunk to be damaged, so there is only one."""
+
+_ENCRYPTED_GROUP_BYTES = 64 * 2**20
+"""What a row group may hold where pages cannot be cut: far less than the 2 GiB of a page."""
 
 
-def encode_batches(schema: pa.Schema, tables: Iterable[pa.Table], metadata: Any = None) -> bytes:
-    """The tables, one after the other, as one Parquet file.
+def encode(table: pa.Table, metadata: Any = None, *, key: Key | None) -> bytes:
+    """The table as one Parquet file, encrypted where there is a key.
+
+    `metadata` goes into its footer as JSON under `issuelake`.
+    """
+    return encode_batches(table.schema, [table], metadata, key=key)
+
+
+def encode_batches(
+    schema: pa.Schema, tables: Iterable[pa.Table], metadata: Any = None, *, key: Key | None
+) -> bytes:
+    """The tables, one after the other, as one Parquet file, encrypted where there is a key.
 
     A column of texts that is `string` in `schema` may come as a dictionary of texts.
     """
@@ -66,17 +86,30 @@ def encode_batches(schema: pa.Schema, tables: Iterable[pa.Table], metadata: Any 
         "use_dictionary": sorted(repeated | _REPEATED & set(schema.names)),
         "write_statistics": [name for name in _STATISTICS if name in schema.names],
     }
+    if key is not None:
+        options |= {**_ONE_PAGE, "encryption_properties": key.to_write()}
     buffer = io.BytesIO()
     with pq.ParquetWriter(buffer, written, **options) as writer:
         for table in chain([first], remaining):
             for start in range(0, table.num_rows or 1, ROW_GROUP_ROWS):
                 # Coded for each row group by itself: a dictionary is written whole with every one.
                 rows = table.slice(start, ROW_GROUP_ROWS)
-                columns = [_coded(rows[field.name], field.type) for field in written]
-                writer.write_table(pa.table(columns, schema=written))
+                for group in _groups(rows, written, None if key is None else _ENCRYPTED_GROUP_BYTES):
+                    writer.write_table(group)
         if metadata is not None:
             writer.add_key_value_metadata({"issuelake": json.dumps(metadata, sort_keys=True)})
     return buffer.getvalue()
+
+
+def _groups(rows: pa.Table, written: pa.Schema, limit: int | None) -> Iterator[pa.Table]:
+    """The rows as they are written, in pieces of not more than `limit` bytes each if they can be."""
+    group = pa.table([_coded(rows[field.name], field.type) for field in written], schema=written)
+    half = rows.num_rows // 2
+    if limit is None or group.nbytes <= limit or not half:
+        yield group
+        return
+    yield from _groups(rows.slice(0, half), written, limit)
+    yield from _groups(rows.slice(half), written, limit)
 
 
 def repeats(column: pa.ChunkedArray | pa.Array) -> bool:
@@ -106,9 +139,45 @@ def _coded(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     return pa.DictionaryArray.from_arrays(used.indices, coded.dictionary.take(used.dictionary))
 
 
-def decode(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    """The columns of a Parquet file."""
-    return pq.ParquetFile(pa.BufferReader(data)).read(columns=columns)
+def decode(data: bytes, columns: Sequence[str] | None = None, *, key: Key | None) -> pa.Table:
+    """The columns of a Parquet file. Raises `StorageError` where `key` does not decrypt it."""
+    with decrypting("A Parquet file", key):
+        return _file(pa.BufferReader(data), key).read(columns=columns)
+
+
+def read_table(name: str, columns: Sequence[str] | None = None, *, key: Key | None) -> pa.Table:
+    """The columns of the local file `name`. Raises `Vanished`, and `StorageError` as `decode`."""
+    with decrypting(name, key):
+        return open_file(name, key=key).read(columns=columns)
+
+
+def open_file(name: str, *, key: Key | None) -> pq.ParquetFile:
+    """The local file `name`. Raises `Vanished`, and `StorageError` where `key` does not decrypt it."""
+    try:
+        with decrypting(name, key):
+            return _file(name, key)
+    except FileNotFoundError as error:
+        raise Vanished(f"{name} has gone since it was listed: list again.") from error
+
+
+@contextmanager
+def decrypting(name: str, key: Key | None) -> Iterator[None]:
+    """Say what pyarrow means when what it reads with `key` turns out not to be encrypted with it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if key is None:
+            raise
+        raise StorageError(
+            f"{name} is damaged, or was not encrypted with the key {key.name} as its name says:"
+            " compare it with a copy."
+        ) from error
+
+
+def _file(source: Any, key: Key | None) -> pq.ParquetFile:
+    return pq.ParquetFile(source, decryption_properties=None if key is None else key.to_read())
 
 
 def footer(file: pq.ParquetFile) -> Any:

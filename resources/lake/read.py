@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, TypeVar
 
+from resources.encryption import sql_parts
 from resources.errors import StorageError, Vanished
 from resources.files import Files
 from resources.lake import layout
@@ -60,10 +61,16 @@ def reading(
     attempt = 0
     while True:
         attempt += 1
-        with cursor() as connection:
+        with cursor(files.key) as connection:
             try:
                 define_views(connection, files, first, last, tables)
                 return work(connection)
+            except duckdb.InvalidInputException as error:
+                # Also where a file was replaced between two looks at it, by the same rows encrypted anew.
+                if not is_undecrypted(error):
+                    raise
+                if attempt == layout.ATTEMPTS:
+                    raise StorageError(undecrypted(files, error)) from error
             except (Vanished, duckdb.IOException) as error:
                 if attempt == layout.ATTEMPTS:
                     raise StorageError(f"Could not read {files.url}: {error}") from error
@@ -133,40 +140,44 @@ def _collect_copies(
         return True
     elsewhere, run_ids = _elsewhere(read_hints(files), set(days)) if days is not None else (set(), set())
     others = [f.runs_path for f in layout.data_files(files, sorted(elsewhere))] if elsewhere else []
-    _collect_suspects(connection, names, run_ids if others else set())
+    _collect_suspects(connection, files, names, run_ids if others else set())
     deleted = deletion_paths(files)
     if deleted:
-        connection.execute(sql("resources", "deletions"), [files.paths(deleted)])
+        connection.execute(reading_sql(files, "deletions"), [files.paths(deleted)])
         connection.execute("INSERT INTO suspects SELECT hash(validation_run_id) FROM deletions")
     [(suspected,)] = connection.execute("SELECT count(*) > 0 FROM suspects").fetchall()
     if not suspected:
         return True
-    connection.execute(sql("resources", "copies").format(condition="true"), [names])
+    connection.execute(reading_sql(files, "copies", condition="true"), [names])
     if others:
         among = "validation_run_id IN (SELECT unnest($2))"
         connection.execute(
-            sql("resources", "copies").format(condition=among), [files.paths(others), sorted(run_ids)]
+            reading_sql(files, "copies", condition=among), [files.paths(others), sorted(run_ids)]
         )
-    _count_rows(connection)
+    _count_rows(connection, files)
     return False
 
 
-def _collect_suspects(connection: duckdb.DuckDBPyConnection, names: list[str], run_ids: set[str]) -> None:
+def _collect_suspects(
+    connection: duckdb.DuckDBPyConnection, files: Files, names: list[str], run_ids: set[str]
+) -> None:
     """Put the hashes of the ids that `names` hold more than once, and of `run_ids`, into `suspects`."""
     among = frozenset(names)
     if not any(among <= once for once in tuple(EACH_ONCE)):
-        [(repeated,)] = connection.execute(sql("resources", "repeated"), [names]).fetchall()
+        [(repeated,)] = connection.execute(reading_sql(files, "repeated"), [names]).fetchall()
         if not repeated:
             EACH_ONCE.append(among)
     if run_ids:
         connection.execute("INSERT INTO suspects SELECT hash(unnest($1))", [sorted(run_ids)])
 
 
-def _count_rows(connection: duckdb.DuckDBPyConnection) -> None:
+def _count_rows(connection: duckdb.DuckDBPyConnection, files: Files) -> None:
     """How many rows has each file in which there is a suspect? Their footers say."""
     found = connection.execute("SELECT DISTINCT filename FROM run_copies").fetchall()
     if found:
         counts = "INSERT INTO file_rows SELECT file_name, num_rows FROM parquet_file_metadata($1)"
+        if files.key is not None:  # which that function cannot use
+            counts = reading_sql(files, "row_counts")
         connection.execute(counts, [[name for (name,) in found]])
 
 
@@ -199,13 +210,31 @@ def _define(
         if chosen:
             names = files.paths([f.runs_path if table == layout.RUNS else f.issues_path for f in chosen])
             connection.execute(f"SET VARIABLE {table}_{kind} = $1", [names])
-            parts.append(sql("resources", kind).format(table=table, columns=columns))
+            parts.append(reading_sql(files, kind, table=table, columns=columns))
             opened += names
     if not parts:
         nothing = ", ".join(f"NULL::{duckdb_type(c)} AS {c.name}" for c in (*_TABLES[table], RUN_DATE))
         parts = [f"SELECT {nothing} WHERE false"]
     connection.execute(f"CREATE TEMP VIEW {table} AS {' UNION ALL '.join(parts)}")
     return opened
+
+
+def is_undecrypted(error: duckdb.Error) -> bool:
+    """Whether DuckDB says that what it read was not encrypted with the key."""
+    return "AES tag" in str(error)
+
+
+def undecrypted(files: Files, error: duckdb.Error) -> str:
+    """What that means to who asked."""
+    return (
+        f"A file of {files.url} is damaged, or was not encrypted with the key that its name says; if it was"
+        f" just replaced, asking again helps: {error}"
+    )
+
+
+def reading_sql(files: Files, name: str, **parts: str) -> str:
+    """The text of `sql/<name>.sql`, which reads files of a lake, with `parts` filled in."""
+    return sql("resources", name).format(**sql_parts(files.key), **parts)
 
 
 def opened(connection: duckdb.DuckDBPyConnection, table: str = layout.ISSUES) -> list[str]:

@@ -1,12 +1,13 @@
 """Rejected deliveries: kept byte for byte, with the place and the rule, until they are taken in.
 
-rejected/<batch>/<id>-<name>        the bytes
+rejected/<batch>/<id>-<name>        the bytes; <id>.parquet where the lake is encrypted, since names tell
 rejected/<batch>/reasons.parquet    written after them
 rejected/<batch>/taken-….parquet    ids that were taken in by a replay since
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -15,13 +16,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from resources.contract import Rejection
 from resources.errors import StorageError
 from resources.files import Files
 from resources.lake import layout
-from resources.lake.parquet import encode
+from resources.lake.parquet import decode, encode, read_table
 from resources.schema import Column, arrow_schema
 
 COLUMNS = (
@@ -36,6 +36,7 @@ COLUMNS = (
 )
 
 _REASONS = "reasons.parquet"
+_RAW = pa.schema([pa.field("raw", pa.large_binary(), False)])
 _TAKEN = pa.schema([pa.field("rejected_id", pa.string(), False)])
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _WRITERS = 8
@@ -73,13 +74,20 @@ def keep(files: Files, rejections: Sequence[Rejection]) -> None:
         identity: (Rejected(identity, r.source, r.position, r.pointer, r.rule, len(r.raw), now, path), r.raw)
         for r in rejections
         for identity in [_identity(r)]
-        for path in [f"{folder}/{identity}-{_safe_name(r.source)}"]
+        for path in [f"{folder}/{identity}{_ending(files, r.source)}"]
     }
+
     with ThreadPoolExecutor(_WRITERS) as pool:
-        list(pool.map(lambda item: files.publish(item[0].path, item[1]), kept.values()))
-    schema = arrow_schema(COLUMNS)
-    rows = [[getattr(rejected, name) for rejected, _ in kept.values()] for name in schema.names]
-    files.publish(f"{folder}/{_REASONS}", encode(pa.table(rows, schema)))
+        list(pool.map(lambda item: _publish(files, *item), kept.values()))
+    _publish_reasons(files, folder, [rejected for rejected, _ in kept.values()])
+
+
+def content(files: Files, rejected: Rejected) -> bytes:
+    """The bytes of `rejected` as they were delivered. Raises `StorageError`."""
+    data = files.read(rejected.path)
+    if files.key is None:
+        return data
+    return bytes(decode(data, key=files.key)["raw"][0].as_py())
 
 
 def waiting(files: Files) -> list[Rejected]:
@@ -108,11 +116,11 @@ def take(files: Files, rejected_ids: Iterable[str]) -> None:
 def _note_taken(files: Files, folder: str, names: set[str]) -> None:
     if names:
         path = f"{folder}/taken-{layout.content_name(names)}.parquet"
-        files.publish(path, encode(pa.table([sorted(names)], _TAKEN)))
+        files.publish(path, encode(pa.table([sorted(names)], _TAKEN), key=files.key))
 
 
 def carry_over(source: Files, target: Files) -> list[Rejected]:
-    """Copy what is waiting in `source` to `target`, byte for byte; what of it is waiting there then.
+    """Copy what is waiting in `source` to `target`, byte for byte; what of it is to wait there.
 
     What was taken in in `target` stays so. Raises `StorageError` where the bytes that are read back
     are others.
@@ -126,11 +134,11 @@ def carry_over(source: Files, target: Files) -> list[Rejected]:
             if rejected.path.rpartition("/")[0] != folder:  # whoever wrote that meant no good
                 raise StorageError(f"{folder} in {source.url} names the file {rejected.path!r} elsewhere.")
             if rejected.rejected_id not in taken:
-                _carry(source, target, rejected.path)
+                _carry(source, target, rejected)
                 carried.append(rejected)
         if waiting_rows and folder not in theirs:
             _note_taken(target, folder, gone)  # before anybody sees that they are without bytes
-            target.publish(f"{folder}/{_REASONS}", source.read(f"{folder}/{_REASONS}"))
+            _publish_reasons(target, folder, [_placed(r, folder, target) for r in rows])
     return carried
 
 
@@ -147,13 +155,32 @@ def forget(files: Files, rejected: Iterable[Rejected]) -> None:
                 files.remove(entry.path)
 
 
-def _carry(source: Files, target: Files, path: str) -> None:
-    data = source.read(path)
-    target.publish(path, data)
-    if target.read(path) != data:
+def _carry(source: Files, target: Files, rejected: Rejected) -> None:
+    raw = content(source, rejected)
+    there = _placed(rejected, rejected.path.rpartition("/")[0], target)
+    _publish(target, there, raw)
+    if content(target, there) != raw:
         raise StorageError(
-            f"{path} in {target.url} has other bytes than in {source.url}: remove it there, begin again."
+            f"{there.path} in {target.url} has other bytes than in {source.url}:"
+            " remove it there and begin again."
         )
+
+
+def _placed(rejected: Rejected, folder: str, files: Files) -> Rejected:
+    """`rejected` with the path that its bytes have in `files`, which may be encrypted or not."""
+    path = f"{folder}/{rejected.rejected_id}{_ending(files, rejected.source)}"
+    return dataclasses.replace(rejected, path=path)
+
+
+def _publish(files: Files, rejected: Rejected, raw: bytes) -> None:
+    data = raw if files.key is None else encode(pa.table([[raw]], _RAW), key=files.key)
+    files.publish(rejected.path, data)
+
+
+def _publish_reasons(files: Files, folder: str, rows: Sequence[Rejected]) -> None:
+    schema = arrow_schema(COLUMNS)
+    columns = [[getattr(rejected, name) for rejected in rows] for name in schema.names]
+    files.publish(f"{folder}/{_REASONS}", encode(pa.table(columns, schema), key=files.key))
 
 
 def table(files: Files) -> pa.Table:
@@ -165,17 +192,17 @@ def table(files: Files) -> pa.Table:
 
 def _batches(files: Files) -> dict[str, tuple[list[Rejected], set[str]]]:
     """What was rejected, and the ids of what was taken in since, by folder."""
-    entries = [e.path for e in files.find(layout.REJECTED) if e.path.endswith(".parquet")]
+    entries = layout.parquet_paths(files, layout.REJECTED)
     reasons = [path for path in entries if path.endswith(f"/{_REASONS}")]
     notes = [path for path in entries if "/taken-" in path]
     taken: dict[str, set[str]] = {}
     for path, name in zip(notes, files.paths(notes), strict=True):
-        ids = pq.ParquetFile(name).read()["rejected_id"].to_pylist()
+        ids = read_table(name, key=files.key)["rejected_id"].to_pylist()
         taken.setdefault(path.rpartition("/")[0], set()).update(ids)
     batches = {}
     for path, name in zip(reasons, files.paths(reasons), strict=True):
         folder = path.rpartition("/")[0]
-        rows = pq.ParquetFile(name).read().to_pylist()
+        rows = read_table(name, key=files.key).to_pylist()
         batches[folder] = [Rejected(**row) for row in rows], taken.get(folder, set())
     return batches
 
@@ -184,6 +211,10 @@ def _identity(rejection: Rejection) -> str:
     content = hashlib.sha256(rejection.raw)
     content.update(f"\x1f{rejection.source}\x1f{rejection.position}".encode(errors="surrogateescape"))
     return content.hexdigest()[:16]
+
+
+def _ending(files: Files, source: str) -> str:
+    return f"-{_safe_name(source)}" if files.key is None else ".parquet"
 
 
 def _safe_name(source: str) -> str:

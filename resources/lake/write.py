@@ -18,6 +18,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from resources.encryption import Key
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.batch import Batch
@@ -56,7 +57,7 @@ def plan(files: Files, index: Index, parts: Sequence[pa.Table]) -> Plan:
         of_part = {
             row - first: verdicts[row] for row in range(first, first + part.num_rows) if row in verdicts
         }
-        batches.append(_batch(part, of_part) if of_part else None)
+        batches.append(_batch(part, of_part, files.key) if of_part else None)
         first += part.num_rows
     stored = [batch for batch in batches if batch is not None]
     result.days = {day for batch in stored for day in batch.days}
@@ -72,7 +73,7 @@ def prepare(
     `deletions` are of interest for copies only: see `judge_copies`.
     """
     verdicts, result = judge(runs, known, deletions)
-    batch = _batch(runs, verdicts) if verdicts else None
+    batch = _batch(runs, verdicts, None) if verdicts else None
     if batch is not None:
         result.days = set(batch.days)
         result.issues_stored = batch.issue_count()
@@ -144,7 +145,7 @@ def judge(
     return verdicts, result
 
 
-def _batch(runs: pa.Table, verdicts: dict[int, Verdict]) -> Batch:
+def _batch(runs: pa.Table, verdicts: dict[int, Verdict], key: Key | None) -> Batch:
     """The rows of `runs` to store, in the order that their files have."""
     runs = runs.drop_columns([COPIED]) if COPIED in runs.column_names else runs
     rows = pa.array(sorted(verdicts), pa.int64())
@@ -176,6 +177,7 @@ def _batch(runs: pa.Table, verdicts: dict[int, Verdict]) -> Batch:
         {kept["run_date"][start].as_py(): (start, end) for start, end in pairwise(bounds)},
         runs.num_rows,
         _hints(runs, verdicts),
+        key,
     )
 
 
@@ -201,7 +203,7 @@ def _publish(files: Files, written: list[tuple[Batch, dict[date, bytes]]]) -> No
         files.publish(layout.data_path(layout.ISSUES, day, batch.batch_id), data, renew=True)
 
     def runs_file(batch: Batch, day: date) -> None:
-        data = encode(batch.runs_of(day))
+        data = encode(batch.runs_of(day), key=files.key)
         files.publish(layout.data_path(layout.RUNS, day, batch.batch_id), data)
 
     with ThreadPoolExecutor(PUBLISHERS) as pool:

@@ -1,5 +1,9 @@
 -- The rows of files in which every copy counts.
 SELECT {columns}
-FROM read_parquet(
-    getvariable('{table}_clean'), hive_partitioning => true, hive_types => {{'run_date': DATE}}
+FROM (
+    FROM read_parquet(
+        getvariable('{table}_clean'),
+        hive_partitioning => true,
+        hive_types => {{'run_date': DATE}}{encryption}
+    ){barrier}
 )

@@ -1,7 +1,12 @@
 -- The rows of files in which some copies do not count, without those.
 SELECT {columns}
-FROM read_parquet(
-    getvariable('{table}_dirty'), filename => true, hive_partitioning => true, hive_types => {{'run_date': DATE}}
+FROM (
+    FROM read_parquet(
+        getvariable('{table}_dirty'),
+        filename => true,
+        hive_partitioning => true,
+        hive_types => {{'run_date': DATE}}{encryption}
+    ){barrier}
 ) AS stored
 WHERE NOT EXISTS (
     SELECT 1 FROM {table}_lost AS lost

@@ -6,10 +6,16 @@ WITH ranked AS (
         first_value(run_date) OVER (
             PARTITION BY validation_run_id ORDER BY stored_at DESC, batch_id DESC
         ) AS other_date
-    FROM read_parquet($1, hive_partitioning => true, hive_types => {'run_date': DATE})
+    FROM (
+        FROM read_parquet($1, hive_partitioning => true, hive_types => {{'run_date': DATE}}{encryption}){barrier}
+    )
     WHERE validation_run_id IN (
         SELECT validation_run_id
-        FROM read_parquet($1, hive_partitioning => true, hive_types => {'run_date': DATE})
+        FROM (
+            FROM read_parquet(
+                $1, hive_partitioning => true, hive_types => {{'run_date': DATE}}{encryption}
+            ){barrier}
+        )
         GROUP BY validation_run_id
         HAVING count(DISTINCT run_date) > 1
     )

@@ -2,6 +2,6 @@
 -- Hashes are quicker to count than ids. Two ids with one hash would only be looked at in vain.
 INSERT INTO suspects
 SELECT hash(validation_run_id)
-FROM read_parquet($1, hive_partitioning => false)
+FROM (FROM read_parquet($1, hive_partitioning => false{encryption}){barrier})
 GROUP BY hash(validation_run_id)
 HAVING count(*) > 1

@@ -18,7 +18,9 @@ import pytest
 
 from resources import files
 from resources.files import Files, open_files
+from resources.files.encrypted import EncryptedFiles
 from resources.lake import Lake, index, layout
+from resources.lake.parquet import decode
 from tests.backends.contract import BackendContract, delete, fill
 from tests.lake.state import DAYS, NOW, State, append, check, document, stored
 from tests.servers import Storage
@@ -41,7 +43,8 @@ class LakeContract(BackendContract):
         lake.delete(["secret", "alone", "never stored"])
         lake.maintain(NOW)
         for entry in lake.files.find(layout.RUNS) + lake.files.find(layout.ISSUES):
-            ids = pl.read_parquet(lake.files.read(entry.path))["validation_run_id"].to_list()
+            rows = decode(lake.files.read(entry.path), key=lake.files.key)
+            ids = rows["validation_run_id"].to_pylist()
             assert set(ids) == {"kept"}, entry.path
         delete(lake, all=True)
         lake.maintain(NOW)
@@ -171,7 +174,7 @@ def holding(lake: Lake, text: str) -> list[str]:
     """The files that hold `text` in their bytes or, since those are compressed, in their values."""
     found = []
     for path, data in everything(lake).items():
-        values = str(pl.read_parquet(data).rows()) if path.endswith(".parquet") else ""
+        values = str(decode(data, key=lake.files.key).to_pylist()) if path.endswith(".parquet") else ""
         if text.encode() in data or text in values:
             found.append(path)
     return found
@@ -179,6 +182,8 @@ def holding(lake: Lake, text: str) -> list[str]:
 
 def put_raw(place: Files, path: str, data: bytes) -> None:
     """Write a file without any of the care that publishing takes."""
+    if isinstance(place, EncryptedFiles):
+        place = place.inner
     if isinstance(place, files.LocalFiles):
         Path(place.root, path).write_bytes(data)
     else:

@@ -311,7 +311,7 @@ def test_a_rejected_delivery_leads_nowhere_else(source: Lake, target: Backend) -
     from resources.schema import arrow_schema
 
     table = pa.Table.from_pylist(rows, arrow_schema(rejected.COLUMNS))
-    source.files.publish(f"{folder}/reasons.parquet", encode(table), renew=True)
+    source.files.publish(f"{folder}/reasons.parquet", encode(table, key=None), renew=True)
     with pytest.raises(StorageError, match="elsewhere"):
         migrate(source, target, "a tester")
 

@@ -65,6 +65,8 @@ def _drop_pieces(collections: Collections, file: Document | None) -> None:
 class MongoFiles:
     """The files of a storage, as `resources.files.Files` has them."""
 
+    key = None
+
     def __init__(self, connection: Connection) -> None:
         self.url = connection.url
         self._connection = connection

@@ -143,7 +143,7 @@ class Database(Backend):
             "issues_deleted": deletion.issues_deleted,
         }
         connection.execute(table.insert(), row)
-        self.files.put(connection, mark_path(deletion.audit_id), encode_marks(deletion, moments))
+        self.files.put(connection, mark_path(deletion.audit_id), encode_marks(deletion, moments, None))
 
     def deletions(self) -> list[Deletion]:
         table = self._tables.deletions

@@ -18,6 +18,8 @@ PART_BYTES = 1024 * 1024
 class TableFiles:
     """`resources.files.Files` in a table of a database."""
 
+    key = None
+
     def __init__(self, session: Session) -> None:
         self.url = session.dialect.url
         self._session = session
