@@ -9,6 +9,7 @@ from dagster import ConfigurableResource
 from pydantic import Field
 
 from resources.backend import Backend
+from resources.backends.settings import DEADLINE
 from resources.config import open_storage
 from resources.errors import ConfigError
 from resources.files import open_files
@@ -43,7 +44,8 @@ class LakeResource(ConfigurableResource[Backend]):
         """The lake. Raises `ConfigError` and `UsageError` where it cannot be what it is said to be."""
         if not self.storage:
             return open_storage().backend
-        return Lake(open_files(self.storage, _options("storage_options", self.storage_options)))
+        deadline = DEADLINE if "://" in self.storage else None
+        return Lake(open_files(self.storage, _options("storage_options", self.storage_options), deadline))
 
     @property
     def options_of_inbox(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from resources.backends.settings import Settings
+from resources.backends.settings import DEADLINE, Seconds, Settings
 from resources.errors import ConfigError
 from resources.files import open_files
 from resources.lake import Lake
@@ -22,6 +22,8 @@ class LocalFile(Settings, kw_only=True):
     storage_path: str = DEFAULT_FOLDER
     backup_enabled: bool = True
     """Makes no difference: a lake overwrites no file, so there is nothing to keep a copy of."""
+    timeout_seconds: Seconds | None = None
+    """Only a folder on a file server needs one: a disk of this machine answers."""
     priority: int = 99
 
     def place(self) -> str:
@@ -33,7 +35,7 @@ class LocalFile(Settings, kw_only=True):
                 "local_file.storage_path names a file; give the folder of a lake, and take an old history"
                 " in by splitting it into run files."
             )
-        return Lake(open_files(self.storage_path))
+        return Lake(open_files(self.storage_path, deadline=self.timeout_seconds))
 
 
 class Fsspec(Settings, kw_only=True):
@@ -41,10 +43,11 @@ class Fsspec(Settings, kw_only=True):
 
     url: str
     storage_options: dict[str, Any] = msgspec.field(default_factory=dict)
+    timeout_seconds: Seconds = DEADLINE
     priority: int = 4
 
     def place(self) -> str:
         return without_secrets(self.url)
 
     def open(self) -> Lake:
-        return Lake(open_files(self.url, self.storage_options))
+        return Lake(open_files(self.url, self.storage_options, self.timeout_seconds))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
-from resources.backends.settings import Settings
+from resources.backends.settings import DEADLINE, Seconds, Settings
 from resources.errors import StorageError
-from resources.files import LocalFiles
+from resources.files import MountedFiles
+from resources.files.patience import within
 from resources.lake import Lake
 
 
@@ -17,6 +19,7 @@ class Nfs(Settings, kw_only=True):
     storage_path: str = "lake"
     backup_enabled: bool = True
     """Makes no difference: a lake overwrites no file, so there is nothing to keep a copy of."""
+    timeout_seconds: Seconds = DEADLINE
     priority: int = 4
 
     def __post_init__(self) -> None:
@@ -29,13 +32,25 @@ class Nfs(Settings, kw_only=True):
         return os.path.normpath(os.path.join(self.mount_path, self.storage_path))
 
     def open(self) -> Lake:
-        if not os.path.ismount(self.mount_path):
+        try:
+            mounted = within(self.timeout_seconds, lambda: _is_mounted(self.mount_path))
+        except OSError as error:
+            raise StorageError(
+                f"What is mounted at {self.mount_path} (nfs.mount_path) does not answer: {error}."
+            ) from error
+        if not mounted:
             # Runs stored below an empty mount point would be hidden once the server is back.
             raise StorageError(
                 f"Nothing is mounted at {self.mount_path} (nfs.mount_path): mount it, or use local_file for"
                 " a plain folder."
             )
-        return Lake(LocalFiles(self.place()))
+        return Lake(MountedFiles(self.place(), self.timeout_seconds))
+
+
+def _is_mounted(path: str) -> bool:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.stat(path)  # which says why, where `ismount` would say no
+    return os.path.ismount(path)
 
 
 def is_below(path: str, folder: str) -> bool:

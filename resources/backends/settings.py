@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import msgspec
 
@@ -13,6 +13,11 @@ from resources.secrets import MASK
 
 if TYPE_CHECKING:
     from resources.backend import Backend
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+DEADLINE: Seconds = 60.0
+"""How long a storage may leave a call without an answer where nothing is configured."""
 
 HARMLESS = frozenset(
     {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 TEMPORARY_SUFFIX = ".part"
 """Never ends in `.parquet`, so no reader, ours or another engine's, takes it for data."""
@@ -55,7 +57,17 @@ class Files(Protocol):
         """Remove what killed writers left half written and nobody has touched since `before`."""
 
     def paths(self, paths: Sequence[str]) -> list[str]:
-        """Local file names that hold the files, fetched side by side where they are elsewhere."""
+        """Local file names that hold the files, fetched side by side where they are elsewhere.
+
+        What was fetched stays until the `using` ends that this is called in; outside of any, for good.
+        """
+
+    def using(self, work: Callable[[], T]) -> T:
+        """What `work` answers, which opens what `paths` names by itself.
+
+        Raises `StorageError` where the storage stops answering meanwhile; `work` may then go on
+        for as long as nobody can stop it.
+        """
 
 
 def modified_at(info: dict[str, Any]) -> float:

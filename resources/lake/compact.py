@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from resources.errors import Vanished
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.layout import DataFile
-from resources.lake.parquet import ROW_GROUP_ROWS, encode_batches
+from resources.lake.parquet import ROW_GROUP_ROWS, encode_batches, open_file
 from resources.lake.read import reading
 from resources.schema import ISSUES, RUNS, Column, arrow_schema
 from resources.session import sql
@@ -87,15 +86,10 @@ def _settled(connection: duckdb.DuckDBPyConnection) -> float:
 
 def _compact(files: Files, before: list[DataFile], runs: int) -> bool:
     """Whether the day is one file already, all of whose runs count."""
-    import pyarrow.parquet as pq
-
     if len(before) != 1:
         return False
-    [name] = files.paths([before[0].runs_path])
-    try:
-        return bool(pq.read_metadata(name).num_rows == runs)
-    except FileNotFoundError as error:
-        raise Vanished(f"{name} has gone since it was listed: list again.") from error
+    path = before[0].runs_path
+    return files.using(lambda: bool(open_file(*files.paths([path])).metadata.num_rows == runs))
 
 
 def _sorted_files(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[bytes, bytes] | None:

@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from resources.errors import Vanished
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.layout import DataFile
-from resources.lake.parquet import encode, footer
+from resources.lake.parquet import encode, footer, open_file, read_file, telling
 
 FILES_PER_SEGMENT = 128
 """So many files outside of any segment are worth one."""
@@ -55,6 +54,9 @@ class Index:
         if not listing:
             return {}
         wanted = pa.array(sorted(set(run_ids)), pa.string())
+        return self._files.using(lambda: self._copies(wanted, listing))
+
+    def _copies(self, wanted: pa.Array, listing: Sequence[DataFile]) -> dict[str, list[Copy]]:
         segments = self._segments()
         covered = {name for segment in segments for name in footer(segment)}
         uncovered = [f for f in listing if _key(f) not in covered]
@@ -84,6 +86,9 @@ class Index:
 
         With `fold`, one segment over exactly the files of `listing` takes the place of all others.
         """
+        self._files.using(lambda: self._tidy(listing, fold))
+
+    def _tidy(self, listing: Sequence[DataFile], fold: bool) -> None:
         segments = self._files.find(layout.INDEX)
         covered = {name for segment in self._segments() for name in footer(segment)}
         uncovered = [f for f in listing if _key(f) not in covered]
@@ -107,30 +112,22 @@ class Index:
 
     def _segments(self) -> list[pq.ParquetFile]:
         paths = [e.path for e in self._files.find(layout.INDEX) if e.path.endswith(".parquet")]
-        return [_open(name) for name in self._files.paths(paths)]
+        return [open_file(name) for name in self._files.paths(paths)]
 
     def _rows(self, data_files: Sequence[DataFile]) -> list[pa.Table]:
         known = self._read  # another thread may put a smaller one in its place meanwhile
         missing = [f for f in data_files if (f.day, f.name) not in known]
-        names = self._files.paths([f.runs_path for f in missing])
-        read = {
-            (f.day, f.name): _open(name).read(columns=list(_COLUMNS))
-            for f, name in zip(missing, names, strict=True)
-        }
-        self._read = known = known | read
+        read = self._files.using(lambda: self._read_files(missing))
+        self._read = known = known | dict(zip([(f.day, f.name) for f in missing], read, strict=True))
         return [known[f.day, f.name] for f in data_files]
+
+    def _read_files(self, data_files: Sequence[DataFile]) -> list[pa.Table]:
+        return [read_file(name, _COLUMNS) for name in self._files.paths([f.runs_path for f in data_files])]
 
 
 def id_hash(run_id: str) -> int:
     """64 bits of a run id's hash, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(run_id.encode(), digest_size=8).digest(), "big")
-
-
-def _open(name: str) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(name)
-    except FileNotFoundError as error:
-        raise Vanished(f"{name} has gone since it was listed: list again.") from error
 
 
 def _key(data_file: DataFile) -> str:
@@ -145,6 +142,7 @@ def _days_of(segment: pq.ParquetFile, hashes: pa.Array) -> set[date]:
         low, high = pa.scalar(bounds.min, hashes.type), pa.scalar(bounds.max, hashes.type)
         inside = pc.and_(pc.greater_equal(hashes, low), pc.less_equal(hashes, high))
         if pc.any(inside).as_py():
-            rows = segment.read_row_group(number)
+            with telling("a segment of the index"):
+                rows = segment.read_row_group(number)
             found.update(rows.filter(pc.is_in(rows["id_hash"], hashes))["run_date"].to_pylist())
     return found

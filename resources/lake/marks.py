@@ -101,16 +101,19 @@ def read_hints(files: Files) -> list[Hint]:
 def read_deletions(files: Files, run_ids: Iterable[str]) -> dict[str, datetime]:
     """Those of `run_ids` that were deleted, and the latest moment (UTC) of that."""
     paths = deletion_paths(files)
-    if not paths:
-        return {}
+    return files.using(lambda: _latest(files, paths, run_ids)) if paths else {}
+
+
+def _latest(files: Files, paths: list[str], run_ids: Iterable[str]) -> dict[str, datetime]:
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+
+    from resources.lake.parquet import read_file
 
     wanted = pa.array(sorted(set(run_ids)), pa.string())
     latest: dict[str, datetime] = {}
     for name in files.paths(paths):
-        rows = pq.ParquetFile(name).read()
+        rows = read_file(name)
         rows = rows.filter(pc.is_in(rows["validation_run_id"], wanted))
         for run_id, moment in zip(*(column.to_pylist() for column in rows.columns), strict=True):
             latest[run_id] = max(moment, latest.get(run_id, moment))
@@ -120,15 +123,15 @@ def read_deletions(files: Files, run_ids: Iterable[str]) -> dict[str, datetime]:
 def read_audits(files: Files) -> list[Deletion]:
     """Every deletion of the lake, oldest first, without the runs."""
     paths = deletion_paths(files)
-    if not paths:
-        return []
-    import pyarrow.parquet as pq
+    return files.using(lambda: _audits(files, paths)) if paths else []
 
-    from resources.lake.parquet import footer
+
+def _audits(files: Files, paths: list[str]) -> list[Deletion]:
+    from resources.lake.parquet import footer, open_file
 
     found = []
     for path, name in zip(paths, files.paths(paths), strict=True):
-        file = pq.ParquetFile(name)
+        file = open_file(name)
         said = footer(file)
         found.append(
             Deletion(
@@ -161,14 +164,13 @@ def _write(
     return name
 
 
-def _rows(files: Files, folder: str) -> Iterable[dict[str, Any]]:
+def _rows(files: Files, folder: str) -> list[dict[str, Any]]:
     paths = _paths(files, folder)
     if not paths:  # as nearly always, and then a reader need not load pyarrow
-        return
-    import pyarrow.parquet as pq
+        return []
+    from resources.lake.parquet import read_file
 
-    for name in files.paths(paths):
-        yield from pq.ParquetFile(name).read().to_pylist()
+    return files.using(lambda: [row for name in files.paths(paths) for row in read_file(name).to_pylist()])
 
 
 def _paths(files: Files, folder: str) -> list[str]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from resources.errors import StorageError, Vanished
+from resources.files.local import GONE
 
 ROW_GROUP_ROWS = 65_536
 """Small enough that a day's file is pruned by plugin, large enough to compress and scan well."""
@@ -109,6 +113,29 @@ def _coded(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
 def decode(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     """The columns of a Parquet file."""
     return pq.ParquetFile(pa.BufferReader(data)).read(columns=columns)
+
+
+def open_file(name: str) -> pq.ParquetFile:
+    """The local Parquet file `name`. Raises `StorageError`, or `Vanished` where there is none any more."""
+    with telling(name):
+        return pq.ParquetFile(name)
+
+
+def read_file(name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The columns of the local Parquet file `name`. Raises what `open_file` does."""
+    with telling(name):
+        return pq.ParquetFile(name).read(columns=columns)
+
+
+@contextmanager
+def telling(name: str) -> Iterator[None]:
+    """What the system refuses to read of the file `name` is an error of the storage."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in GONE:
+            raise Vanished(f"{name} has gone since it was listed: list again.") from error
+        raise StorageError(f"Could not read {name}: {error}.") from error
 
 
 def footer(file: pq.ParquetFile) -> Any:

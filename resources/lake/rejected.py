@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from resources.contract import Rejection
 from resources.files import Files
 from resources.lake import layout
-from resources.lake.parquet import encode
+from resources.lake.parquet import encode, read_file
 from resources.schema import Column, arrow_schema
 
 COLUMNS = (
@@ -116,17 +115,21 @@ def table(files: Files) -> pa.Table:
 
 def _batches(files: Files) -> dict[str, tuple[list[Rejected], set[str]]]:
     """What was rejected, and the ids of what was taken in since, by folder."""
+    return files.using(lambda: _read(files))
+
+
+def _read(files: Files) -> dict[str, tuple[list[Rejected], set[str]]]:
     entries = [e.path for e in files.find(layout.REJECTED) if e.path.endswith(".parquet")]
     reasons = [path for path in entries if path.endswith(f"/{_REASONS}")]
     notes = [path for path in entries if "/taken-" in path]
     taken: dict[str, set[str]] = {}
     for path, name in zip(notes, files.paths(notes), strict=True):
-        ids = pq.ParquetFile(name).read()["rejected_id"].to_pylist()
+        ids = read_file(name)["rejected_id"].to_pylist()
         taken.setdefault(path.rpartition("/")[0], set()).update(ids)
     batches = {}
     for path, name in zip(reasons, files.paths(reasons), strict=True):
         folder = path.rpartition("/")[0]
-        rows = pq.ParquetFile(name).read().to_pylist()
+        rows = read_file(name).to_pylist()
         batches[folder] = [Rejected(**row) for row in rows], taken.get(folder, set())
     return batches
 
