@@ -28,11 +28,11 @@ class Fetched:
     """What was fetched so far, of which the least recently used goes when it becomes too much; all of
     it goes when the process ends, or nobody holds this any more."""
 
-    def __init__(self, kept: int = KEPT) -> None:
-        """`kept`: bytes that may stay here unused."""
+    def __init__(self, kept: int | None = None) -> None:
+        """`kept`: bytes that may stay here unused, `KEPT` unless given."""
         self._folder = tempfile.mkdtemp(prefix="issuelake-")
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        self._kept = kept
+        self._kept = KEPT if kept is None else kept
         self._sizes: dict[str, int] = {}  # the least recently used first
         self._users: Counter[str] = Counter()
         self._lock = threading.Lock()

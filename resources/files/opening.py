@@ -106,7 +106,8 @@ class _Guarded:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._fs, name)
-        return wraps(value)(partial(self._call, name)) if callable(value) else value
+        asks_nobody = not callable(value) or name == "invalidate_cache"
+        return value if asks_nobody else wraps(value)(partial(self._call, name))
 
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         given_up = self._given_up

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The first process of the guest that tests/nfs/run boots: starts the kernel's NFS server over a
 # tmpfs, mounts it for two clients, runs the tests, says how they ended, and ends the guest.
-# TREE, OUT, PYTHON and TESTS come with the kernel's command line.
+# TREE, OUT and PYTHON come with the kernel's command line.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp/home LANG=C.UTF-8
 
 mount -t proc proc /proc
@@ -51,7 +51,10 @@ mount -t nfs4 -o "$options,lookupcache=none,actimeo=1" 127.0.0.1:/ /tmp/two || f
 echo "test-nfs: Linux $(uname -r), $(rpc.nfsd --version 2>&1 | head -n 1)"
 grep -E ' /tmp/(one|two) ' /proc/mounts
 cd "$TREE" || fail "no $TREE"
-ISSUELAKE_NFS=/tmp/one:/tmp/two PYTHONDONTWRITEBYTECODE=1 \
-    "$PYTHON" -m pytest --color=no -p no:cacheprovider -o addopts="-ra --strict-markers --strict-config" $(echo "$TESTS" | tr , " ")
+set --
+while read -r argument; do set -- "$@" "$argument"; done < /tmp/out/arguments
+export ISSUELAKE_NFS=/tmp/one:/tmp/two
+export PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
+"$PYTHON" -m pytest --color=no -p no:cacheprovider "$@"
 echo $? > /tmp/out/status
 poweroff_now
