@@ -6,7 +6,6 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp/home LANG=C.UTF-8
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs -o size=1g,mode=1777 tmpfs /tmp
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib/nfs
@@ -36,8 +35,8 @@ mount -t nfsd nfsd /proc/fs/nfsd
 mount -t rpc_pipefs rpc_pipefs /var/lib/nfs/rpc_pipefs
 
 # A short lease, since a server that starts anew waits for it before it lets anybody write.
-echo 5 > /proc/fs/nfsd/nfsv4leasetime
-echo 5 > /proc/fs/nfsd/nfsv4gracetime
+echo 10 > /proc/fs/nfsd/nfsv4leasetime
+echo 10 > /proc/fs/nfsd/nfsv4gracetime
 mount -t tmpfs -o size=512m tmpfs /tmp/server
 exportfs -o rw,no_subtree_check,no_root_squash,fsid=0 127.0.0.1:/tmp/server || fail "no export"
 rpc.mountd -N 3
@@ -48,7 +47,7 @@ options=vers=4.2,soft,timeo=10,retrans=2,nosharecache
 mount -t nfs4 -o "$options" 127.0.0.1:/ /tmp/one || fail "no mount"
 mount -t nfs4 -o "$options,lookupcache=none,actimeo=1" 127.0.0.1:/ /tmp/two || fail "no second mount"
 
-echo "test-nfs: Linux $(uname -r), $(rpc.nfsd --version 2>&1 | head -n 1)"
+echo "test-nfs: Linux $(uname -r), NFS utilities $(dpkg-query -W -f '${Version}' nfs-kernel-server)"
 grep -E ' /tmp/(one|two) ' /proc/mounts
 cd "$TREE" || fail "no $TREE"
 set --
