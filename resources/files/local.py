@@ -64,7 +64,7 @@ class LocalFiles:
 
     def publish(self, path: str, data: bytes, renew: bool = False) -> None:
         target = self._full(path)
-        if not renew and _is_there(target):
+        if not renew and self._is_there(target):
             return
         try:
             temporary = self._write_beside(target, data)
@@ -97,6 +97,9 @@ class LocalFiles:
 
     def _scan(self, path: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
         return os.scandir(self._full(path))
+
+    def _is_there(self, name: str) -> bool:
+        return os.path.exists(name)
 
     def _entry(self, folder: str, e: os.DirEntry[str]) -> Entry | None:
         try:
@@ -152,15 +155,6 @@ def make_folders(folder: str) -> None:
         make_folders(parent)
         os.makedirs(folder, exist_ok=True)
         sync_folder(parent)
-
-
-def _is_there(name: str) -> bool:
-    """Opened to see, since what a file server's client remembers of a file may be out of date."""
-    try:
-        os.close(os.open(name, os.O_RDONLY))
-    except OSError:
-        return False
-    return True
 
 
 def sync_folder(folder: str) -> None:

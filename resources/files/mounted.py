@@ -56,10 +56,19 @@ class MountedFiles(LocalFiles):
         try:
             return super()._scan(path)
         except FileNotFoundError:
-            # This machine may remember that the folder was not there. It looks anew at what it opens.
-            with suppress(FileNotFoundError), os.scandir(os.path.dirname(self._full(path))):
-                pass
+            _look_anew(os.path.dirname(self._full(path)))
             return super()._scan(path)
+
+    def _is_there(self, name: str) -> bool:
+        _look_anew(os.path.dirname(name))
+        return super()._is_there(name)
 
     def using(self, work: Callable[[], T]) -> T:
         return self._patience.wait_for(work)
+
+
+def _look_anew(folder: str) -> None:
+    """What is in `folder`, and what is not, this machine remembers for a while, whatever others do to
+    it. At what it opens it looks anew."""
+    with suppress(OSError):
+        os.close(os.open(folder, os.O_RDONLY))

@@ -8,15 +8,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import duckdb
 import pytest
 
 from resources.backend import ISSUES, RUNS
-from resources.errors import StorageError
+from resources.errors import StorageError, Vanished
 from resources.lake import Lake
 from tests.lake.buckets import calls, open_lake, patiently, refused
 from tests.lake.contract import LakeContract
@@ -109,11 +110,9 @@ def test_a_reader_whose_server_goes_while_it_reads(hard: Path) -> None:
     append(lake, [document(f"r{n}", issues=50) for n in range(50)])
     evict()
 
-    def then_no_server(connection: object) -> None:
+    def then_no_server(connection: duckdb.DuckDBPyConnection) -> None:
         gone.enter_context(no_server())
-        connection.execute("SELECT count(DISTINCT description) FROM issues").fetchall()  # type: ignore[attr-defined]
-
-    from contextlib import ExitStack
+        connection.execute("SELECT count(DISTINCT description) FROM issues").fetchall()
 
     with ExitStack() as gone, refused() as told:
         lake.reading(then_no_server)
@@ -160,7 +159,44 @@ def test_what_another_client_does_is_seen_by_the_next_read() -> None:
     check(one, {"b": stored("b", DAYS[1], version=1)})
     append(one, [document("a", version=2)])
     two.maintain(timedelta(0))
-    check(one, {"a": stored("a", version=2), "b": stored("b", DAYS[1], version=1)})
+    wanted = {"a": stored("a", version=2), "b": stored("b", DAYS[1], version=1)}
+    check(one, wanted)
+    assert one.stored([DAYS[3]], ISSUES) == one.stored([DAYS[3]], RUNS) == {DAYS[3]: (0, 0)}
+    append(two, [document("c", DAYS[3])])
+    check(one, wanted | {"c": stored("c", DAYS[3])})
+
+
+def test_what_another_client_has_removed_is_stored_again() -> None:
+    path = str(uuid4())
+    one, two = (open_at(mount, path).files for mount in MOUNTS)
+    one.publish("folder/file", b"content")
+    assert one.read("folder/file") == two.read("folder/file") == b"content"
+    for _ in range(5):
+        two.remove("folder/file")
+        one.publish("folder/file", b"content")
+        assert two.read("folder/file") == b"content"
+    two.remove("folder/file")
+    with pytest.raises(Vanished):
+        two.read("folder/file")
+
+
+def test_what_another_client_compacts_away_is_read_where_it_went() -> None:
+    path = str(uuid4())
+    one, two = (open_at(mount, path) for mount in MOUNTS)
+    for n in range(3):
+        append(one, [document(f"r{n}", issues=50)])
+    times = []
+
+    def count(connection: duckdb.DuckDBPyConnection) -> object:
+        times.append(1)
+        if len(times) == 1:
+            two.maintain(timedelta(0))
+            evict()
+        return connection.execute("SELECT count(*), count(DISTINCT description) FROM issues").fetchall()
+
+    assert one.reading(count) == [(150, 150)]
+    assert len(times) > 1
+    assert append(one, [document("r0", issues=50)]).duplicates == 1
 
 
 def test_two_clients_write_and_read() -> None:
