@@ -31,9 +31,10 @@ MARGIN = 4.0
 CACHED = 65.0
 """After so many seconds a client has looked at everything anew."""
 
-pytestmark = pytest.mark.skipif(
-    not MOUNTS, reason="needs a kernel with an NFS server: make test-nfs boots one, CI does not"
-)
+if not MOUNTS:
+    pytest.skip(
+        "needs a kernel with an NFS server: make test-nfs boots one, CI does not", allow_module_level=True
+    )
 
 
 def open_at(mount: Path, path: str, seconds: float = 60) -> Lake:
