@@ -145,6 +145,7 @@ def test_the_standby_takes_over_in_the_middle_of_storing_and_reading(hdfs_pair: 
         more(dict(counts))
         hdfs_pair.kill("nn0")
         before = dict(counts)
+        time.sleep(3)  # in which nobody is active
         hdfs_pair.activate(1, force=True)
         more(before)
     finally:
