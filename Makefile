@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo dev docs sbom test check bench clean
+.PHONY: help demo dev docs sbom test test-nfs check bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ dev: $(STAMP) ## the Dagster UI over the same definitions
 
 test: check ## everything that must pass
 	$(BIN)/python -m pytest
+
+test-nfs: $(STAMP) ## the backend nfs on a real NFS server, in a guest; names the Debian packages that it lacks
+	tests/nfs/run $(abspath $(BIN))/python
 
 check: $(STAMP) ## lint, format, types, layers, definitions
 	$(BIN)/ruff check .

@@ -43,6 +43,10 @@ def select(
     extension and no setting. Raises `QueryError` for what is not let through or cannot be
     answered, `LimitExceeded` past `max_rows` rows or `seconds` seconds.
     """
+    return lake.files.using(lambda: _select(lake, query, max_rows, seconds))
+
+
+def _select(lake: Backend, query: str, max_rows: int, seconds: float) -> pa.Table:
     import duckdb
 
     from resources.lake.read import is_undecrypted, undecrypted

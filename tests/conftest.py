@@ -74,6 +74,13 @@ def hdfs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[hadoop.Clu
         yield cluster
 
 
+@pytest.fixture
+def hdfs_pair(tmp_path: Path) -> Iterator[hadoop.Cluster]:
+    """Two NameNodes of Hadoop, the first of them active, and a DataNode; for tests that kill them."""
+    with hadoop.hdfs_pair(tmp_path) as cluster:
+        yield cluster
+
+
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Sql]:
     """A real PostgreSQL, with TLS."""

@@ -218,8 +218,8 @@ def hdfs_pair(folder: Path) -> Iterator[Cluster]:
         cluster.run(kind, "-bootstrapStandby", "-force", "-nonInteractive", number=1)
         cluster.start_namenode(1)
         cluster.start_datanode()
+        cluster.until(lambda: cluster.answers(1))  # who makes one active asks the other whether it is
         cluster.activate(0)
-        cluster.until(lambda: cluster.answers(1))
         cluster.await_ready(0)
         yield cluster
     finally:

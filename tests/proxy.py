@@ -48,8 +48,12 @@ def proxy(target_port: int) -> Iterator[Proxy]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
+    # The loop itself holds tasks weakly, and of one that waits for ever nobody else may know.
+    held: list[asyncio.Task[None] | None] = []
+
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         control.connections += 1
+        held.append(asyncio.current_task())
         ends = [writer]
         try:
             far_reader, far_writer = await asyncio.open_connection(HOST, target_port)

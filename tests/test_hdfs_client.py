@@ -78,3 +78,28 @@ def test_what_may_have_been_done_is_not_done_again() -> None:
     with hadoop(refusals=1) as (host, sent), pytest.raises(ConnectionError, match="standby"):
         client(host).write("/file", b"content", overwrite=False)
     assert len(sent) == 1
+
+
+def test_a_name_node_that_is_killed_while_it_answers_is_asked_again() -> None:
+    class Dying(BaseHTTPRequestHandler):
+        asked = 0
+
+        def do_GET(self) -> None:
+            Dying.asked += 1
+            body = json.dumps({"FileStatuses": {"FileStatus": []}}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: 5 if Dying.asked == 1 else None])
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Dying) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        assert client(f"127.0.0.1:{server.server_port}").list_status("/") == []
+        server.shutdown()
+        thread.join()
+    assert Dying.asked == 2

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-FETCHED_BYTES = 1024**3
-"""Of either storage, up to which files that were fetched are kept on this machine between portions."""
-
 ROUNDS = 5
 """How often days are copied anew that others change meanwhile; what still changes then is reported."""
 
@@ -137,8 +134,6 @@ class _Migration:
             done = Amount()
             for portion in portions([day for day in days.values() if self._seen.get(day.day) != day]):
                 self._copy_portion(portion, done)
-                for backend in (self._source, self._target):
-                    backend.files.trim(FETCHED_BYTES)
             self._seen = days
             if not self._dry_run:
                 self._copy_deletions()

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-
-from resources.backends.settings import LakeSettings
+from resources.backends.settings import DEADLINE, LakeSettings, Seconds
 from resources.files import FsspecFiles
 from resources.lake import Lake
-
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
-
-DEADLINE: Seconds = 60.0
-"""How long a call may take where nothing is configured."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9$._-]{1,221}")
 _MEANS_SOMETHING = re.compile(r"[\x00-\x1f\x7f?#*\[\]{}\\%]")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from resources.backends.settings import Settings
+from resources.backends.settings import Seconds, Settings
 from resources.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ class FactoryConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class DatabaseFactory(Settings, kw_only=True):
-    """Several databases, of which one is used. `table_name` holds for those that give none themselves."""
+    """Several databases, of which one is used. `table_name` and `timeout_seconds` hold for those that
+    give none themselves."""
 
     databases: dict[str, dict[str, Any]]
     factory_config: FactoryConfig = msgspec.field(default_factory=FactoryConfig)
     table_name: str | None = None
+    timeout_seconds: Seconds | None = None
     priority: int = 1
 
     def __post_init__(self) -> None:
@@ -73,6 +75,9 @@ class DatabaseFactory(Settings, kw_only=True):
             raise ConfigError(f"{where} is not a database; known are {', '.join(known)}.")
         kind = settings_of(name)
         takes = [key for key in _TABLE_KEYS if key in kind.__struct_fields__]
-        given = dict.fromkeys(takes, self.table_name) if self.table_name is not None else {}
-        interval = {"health_check_interval": self.factory_config.health_check_interval}
-        return kind.of(interval | given | keys, where)
+        given: dict[str, Any] = {"health_check_interval": self.factory_config.health_check_interval}
+        if self.table_name is not None:
+            given |= dict.fromkeys(takes, self.table_name)
+        if self.timeout_seconds is not None:
+            given["timeout_seconds"] = self.timeout_seconds
+        return kind.of(given | keys, where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from resources.backends.settings import LakeSettings
+from resources.backends.settings import LakeSettings, Seconds
 from resources.errors import ConfigError
 from resources.files import FsspecFiles
 from resources.lake import Lake
@@ -27,7 +27,7 @@ class Hdfs(LakeSettings, kw_only=True):
     replication_factor: int | None = None
     block_size: int | str | None = None
     compression: str = COMPRESSION
-    timeout_seconds: float = 20
+    timeout_seconds: Seconds = 20
     priority: int = 4
 
     def place(self) -> str:
@@ -40,9 +40,8 @@ class Hdfs(LakeSettings, kw_only=True):
                 " files are compressed by inside; a second compression around them would keep every"
                 " engine from reading them."
             )
-        for name in ("replication_factor", "timeout_seconds"):
-            if (value := getattr(self, name)) is not None and value <= 0:
-                raise ConfigError(f"hdfs.{name} must be above 0, not {value}.")
+        if self.replication_factor is not None and self.replication_factor <= 0:
+            raise ConfigError(f"hdfs.replication_factor must be above 0, not {self.replication_factor}.")
         scheme, _ = self._web()
         given = {
             "user": self.user,

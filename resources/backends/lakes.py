@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from resources.backends.settings import LakeSettings
+from resources.backends.settings import DEADLINE, LakeSettings, Seconds
 from resources.files import open_files
 from resources.lake import Lake
 from resources.secrets import without_secrets
@@ -24,6 +24,8 @@ class LocalFile(LakeSettings, kw_only=True):
     storage_path: str = DEFAULT_FOLDER
     backup_enabled: bool = True
     """Makes no difference: a lake overwrites no file, so there is nothing to keep a copy of."""
+    timeout_seconds: Seconds | None = None
+    """Only a folder on a file server needs one: a disk of this machine answers."""
     priority: int = 99
 
     def place(self) -> str:
@@ -36,8 +38,8 @@ class LocalFile(LakeSettings, kw_only=True):
         path = os.path.expanduser(self.storage_path)
         if path.endswith(HISTORY_SUFFIX) and not os.path.isdir(path):
             folder = path.removesuffix(HISTORY_SUFFIX) + LAKE_SUFFIX
-            return self.lake(open_files(folder), history=os.path.abspath(path))
-        return self.lake(open_files(self.storage_path))
+            return self.lake(open_files(folder, deadline=self.timeout_seconds), os.path.abspath(path))
+        return self.lake(open_files(self.storage_path, deadline=self.timeout_seconds))
 
 
 def room_at(path: str) -> int | None:
@@ -52,10 +54,11 @@ class Fsspec(LakeSettings, kw_only=True):
 
     url: str
     storage_options: dict[str, Any] = msgspec.field(default_factory=dict)
+    timeout_seconds: Seconds = DEADLINE
     priority: int = 4
 
     def place(self) -> str:
         return without_secrets(self.url)
 
     def open(self) -> Lake:
-        return self.lake(open_files(self.url, self.storage_options))
+        return self.lake(open_files(self.url, self.storage_options, self.timeout_seconds))

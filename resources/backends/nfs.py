@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from resources.backends.lakes import room_at
-from resources.backends.settings import LakeSettings
+from resources.backends.settings import DEADLINE, LakeSettings, Seconds
 from resources.errors import StorageError
-from resources.files import LocalFiles
+from resources.files import MountedFiles
+from resources.files.patience import within
 from resources.lake import Lake
 
 
@@ -18,6 +20,7 @@ class Nfs(LakeSettings, kw_only=True):
     storage_path: str = "lake"
     backup_enabled: bool = True
     """Makes no difference: a lake overwrites no file, so there is nothing to keep a copy of."""
+    timeout_seconds: Seconds = DEADLINE
     priority: int = 4
 
     def __post_init__(self) -> None:
@@ -34,13 +37,25 @@ class Nfs(LakeSettings, kw_only=True):
         return room_at(self.place())
 
     def open(self) -> Lake:
-        if not os.path.ismount(self.mount_path):
+        try:
+            mounted = within(self.timeout_seconds, lambda: _is_mounted(self.mount_path))
+        except OSError as error:
+            raise StorageError(
+                f"What is mounted at {self.mount_path} (nfs.mount_path) does not answer: {error}."
+            ) from error
+        if not mounted:
             # Runs stored below an empty mount point would be hidden once the server is back.
             raise StorageError(
                 f"Nothing is mounted at {self.mount_path} (nfs.mount_path): mount it, or use local_file for"
                 " a plain folder."
             )
-        return self.lake(LocalFiles(self.place()))
+        return self.lake(MountedFiles(self.place(), self.timeout_seconds))
+
+
+def _is_mounted(path: str) -> bool:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.stat(path)  # which says why, where `ismount` would say no
+    return os.path.ismount(path)
 
 
 def is_below(path: str, folder: str) -> bool:

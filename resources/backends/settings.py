@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import msgspec
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from resources.backend import Backend
     from resources.files import Files
     from resources.lake import Lake
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+DEADLINE: Seconds = 60.0
+"""How long a storage may leave a call without an answer where nothing is configured."""
 
 HARMLESS = frozenset(
     {
@@ -44,8 +49,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     priority: int
     """The lowest number is the one that `auto` takes."""
-    timeout_seconds: float = 30.0
-    """After so long without an answer it is given up."""
+    timeout_seconds: float | None = DEADLINE
+    """After so long without an answer it is given up; None: never."""
     health_check_interval: float = 30.0
     """Seconds for which one that failed is left alone."""
     failover: bool = False

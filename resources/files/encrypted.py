@@ -4,11 +4,14 @@ which everybody makes, shows a file that does not belong."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from resources.encryption import Key
 from resources.errors import StorageError
 from resources.files.model import Entry, Files
+
+T = TypeVar("T")
 
 _PARQUET = ".parquet"
 _KEY_NAME = re.compile(r"\.([0-9a-f]{12})\.parquet$")
@@ -52,8 +55,8 @@ class EncryptedFiles:
     def paths(self, paths: Sequence[str]) -> list[str]:
         return self.inner.paths([self._stored(path) for path in paths])
 
-    def trim(self, above: int) -> None:
-        self.inner.trim(above)
+    def using(self, work: Callable[[], T]) -> T:
+        return self.inner.using(work)
 
     def _stored(self, path: str) -> str:
         return path.removesuffix(_PARQUET) + self._suffix if path.endswith(_PARQUET) else path

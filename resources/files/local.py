@@ -3,13 +3,20 @@ importing fsspec."""
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from resources.errors import StorageError, Vanished
 from resources.files.model import TEMPORARY_SUFFIX, Entry
+
+T = TypeVar("T")
+
+GONE = frozenset({errno.ENOENT, errno.ESTALE})
+"""What the system says of a file that is no more; the second where another machine has removed it."""
 
 
 class LocalFiles:
@@ -23,7 +30,7 @@ class LocalFiles:
 
     def folders(self, path: str) -> list[str]:
         try:
-            with os.scandir(self._full(path)) as entries:
+            with self._scan(path) as entries:
                 return [e.name for e in entries if e.is_dir()]
         except FileNotFoundError:
             return []
@@ -40,7 +47,7 @@ class LocalFiles:
         found: list[Entry | None] = []
         for path in paths:
             try:
-                with os.scandir(self._full(path)) as entries:
+                with self._scan(path) as entries:
                     found += [self._entry(path, e) for e in entries if not e.name.endswith(TEMPORARY_SUFFIX)]
             except FileNotFoundError:
                 continue
@@ -52,14 +59,14 @@ class LocalFiles:
         try:
             with open(self._full(path), "rb") as file:
                 return file.read()
-        except FileNotFoundError as error:
-            raise Vanished(f"{path} is not in {self.url}: list again") from error
         except OSError as error:
+            if error.errno in GONE:
+                raise Vanished(f"{path} is not in {self.url}: list again") from error
             raise self._failed("read", path, error) from error
 
     def publish(self, path: str, data: bytes, renew: bool = False) -> None:
         target = self._full(path)
-        if not renew and os.path.exists(target):
+        if not renew and self._is_there(target):
             return
         try:
             temporary = self._write_beside(target, data)
@@ -79,21 +86,30 @@ class LocalFiles:
         for folder, _, names in os.walk(self.root):
             for name in names:
                 if name.endswith(TEMPORARY_SUFFIX):
-                    with suppress(FileNotFoundError):
+                    # What cannot be removed now is removed another time.
+                    with suppress(OSError):
                         if os.stat(f"{folder}/{name}").st_mtime < before:
                             os.unlink(f"{folder}/{name}")
 
     def paths(self, paths: Sequence[str]) -> list[str]:
         return [self._full(path) for path in paths]
 
-    def trim(self, above: int) -> None:
-        """Nothing to do: nothing is fetched."""
+    def using(self, work: Callable[[], T]) -> T:
+        return work()
+
+    def _scan(self, path: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        return os.scandir(self._full(path))
+
+    def _is_there(self, name: str) -> bool:
+        return os.path.exists(name)
 
     def _entry(self, folder: str, e: os.DirEntry[str]) -> Entry | None:
         try:
             stat = None if e.is_dir() else e.stat()
-        except FileNotFoundError:  # removed since the folder was read; the others in it still count
-            return None
+        except OSError as error:
+            if error.errno in GONE:  # removed since the folder was read; the others in it still count
+                return None
+            raise
         return stat and Entry(f"{folder}/{e.name}", stat.st_size, stat.st_mtime)
 
     def _write_beside(self, target: str, data: bytes) -> str:
@@ -108,7 +124,8 @@ class LocalFiles:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
-            os.unlink(temporary)
+            with suppress(OSError):  # which would hide the first one
+                os.unlink(temporary)
             raise
         return temporary
 
@@ -116,8 +133,12 @@ class LocalFiles:
         try:
             os.rename(temporary, target)
         except OSError:
-            os.unlink(temporary)
-            raise
+            # A server that was away may refuse the second time what it did the first time.
+            renamed = not os.path.lexists(temporary) and os.path.exists(target)
+            with suppress(OSError):
+                os.unlink(temporary)
+            if not renamed:
+                raise
         sync_folder(os.path.dirname(target))
 
     def _full(self, path: str) -> str:
@@ -129,7 +150,9 @@ class LocalFiles:
 
 def make_folders(folder: str) -> None:
     """Make `folder` and those above it; their names, too, must survive a crash of the machine."""
-    if not os.path.isdir(folder):
+    try:
+        os.stat(folder)
+    except FileNotFoundError:
         parent = os.path.dirname(folder)
         make_folders(parent)
         os.makedirs(folder, exist_ok=True)

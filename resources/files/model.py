@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from resources.encryption import Key
+
+T = TypeVar("T")
 
 TEMPORARY_SUFFIX = ".part"
 """Never ends in `.parquet`, so no reader, ours or another engine's, takes it for data."""
@@ -62,10 +64,17 @@ class Files(Protocol):
         """Remove what killed writers left half written and nobody has touched since `before`."""
 
     def paths(self, paths: Sequence[str]) -> list[str]:
-        """Local file names that hold the files, fetched side by side where they are elsewhere."""
+        """Local file names that hold the files, fetched side by side where they are elsewhere.
 
-    def trim(self, above: int) -> None:
-        """Remove what was fetched once it takes more than `above` bytes; nobody may be reading it."""
+        What was fetched stays until the `using` ends that this is called in; outside of any, for good.
+        """
+
+    def using(self, work: Callable[[], T]) -> T:
+        """What `work` answers, which opens what `paths` names by itself.
+
+        Raises `StorageError` where the storage stops answering meanwhile; `work` may then go on
+        for as long as nobody can stop it.
+        """
 
 
 def modified_at(info: dict[str, Any]) -> float:

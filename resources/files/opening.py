@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from functools import wraps
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from resources.errors import StorageError, UsageError
+from resources.files.patience import within
 from resources.secrets import hide, secrets_in, told, without_secrets
 
 if TYPE_CHECKING:
@@ -24,10 +26,12 @@ CONNECTIONS = 128
 
 
 def open_filesystem(
-    url: str, storage_options: dict[str, Any] | None = None
+    url: str, storage_options: dict[str, Any] | None = None, deadline: float | None = None
 ) -> tuple[fsspec.AbstractFileSystem, str]:
     """The fsspec filesystem of `url` and the path on it, listings never cached.
 
+    With a `deadline`, in seconds, opening it and the calls of one that is not asynchronous (whose
+    calls take a timeout themselves) are given up after it.
     Raises `UsageError` for a protocol that is unknown or whose package is not installed.
     """
     import fsspec
@@ -48,8 +52,13 @@ def open_filesystem(
     if protocol in ("gs", "gcs") and (storage_options or {}).get("endpoint_url"):
         # Its newer filesystem asks Google about the bucket, for 90 s, before it writes to an emulator.
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
+    def opened() -> tuple[fsspec.AbstractFileSystem, str]:
+        found: tuple[fsspec.AbstractFileSystem, str] = url_to_fs(url, **(options | (storage_options or {})))
+        return found
+
     try:
-        fs, path = url_to_fs(url, **(options | (storage_options or {})))
+        fs, path = within(deadline, opened)
     except ImportError as error:
         extra = EXTRAS.get(protocol)
         install = f": pip install 'issuelake[{extra}]'" if extra else ""
@@ -65,9 +74,9 @@ def open_filesystem(
         ) from None
     except Exception as error:
         raise _not_opened(url, error, secrets) from None
-    for name in protocols(fs):
-        if name in ONE_AT_A_TIME:
-            return _OneAtATime(fs, ONE_AT_A_TIME[name] or threading.RLock()), path.rstrip("/")
+    locks = [ONE_AT_A_TIME[name] or threading.RLock() for name in protocols(fs) if name in ONE_AT_A_TIME]
+    if locks or (deadline and not getattr(fs, "async_impl", False)):
+        fs = _Guarded(fs, lambda: opened()[0], locks[0] if locks else nullcontext(), deadline)
     return fs, path.rstrip("/")
 
 
@@ -75,25 +84,56 @@ def _not_opened(url: str, error: Exception, secrets: frozenset[str]) -> StorageE
     return StorageError(f"Could not open {without_secrets(url)}: {told(error, secrets)}.")
 
 
-class _OneAtATime:
-    """A filesystem whose methods wait for each other."""
+class _Guarded:
+    """A filesystem whose methods wait for each other where they must, and are given up after `seconds`.
 
-    def __init__(self, fs: fsspec.AbstractFileSystem, lock: threading.RLock) -> None:
+    A connection that gave no answer, or broke, may never be of use again: the next call opens another.
+    """
+
+    def __init__(
+        self,
+        fs: fsspec.AbstractFileSystem,
+        reopen: Callable[[], fsspec.AbstractFileSystem],
+        lock: AbstractContextManager[Any],
+        seconds: float | None,
+    ) -> None:
         self._fs = fs
+        self._reopen = reopen
         self._lock = lock
+        self._seconds = seconds
+        self._broken = False
+        self._given_up = 0
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._fs, name)
-        return _locked(value, self._lock) if callable(value) else value
+        asks_nobody = not callable(value) or name == "invalidate_cache"
+        return value if asks_nobody else wraps(value)(partial(self._call, name))
+
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        given_up = self._given_up
+        with self._lock:
+            if given_up != self._given_up:  # those who waited meanwhile need not each find it out
+                raise TimeoutError("another call got no answer in time (timeout_seconds)")
+            try:
+                return within(self._seconds, lambda: self._method(name)(*args, **kwargs))
+            except Exception as error:
+                self._given_up += isinstance(error, TimeoutError)
+                self._broken |= _is_broken(error)
+                raise
+
+    def _method(self, name: str) -> Any:
+        if self._broken:
+            self._fs, self._broken = self._reopen(), False
+        return getattr(self._fs, name)
 
 
-def _locked(call: Callable[..., Any], lock: threading.RLock) -> Callable[..., Any]:
-    @wraps(call)
-    def waiting(*args: Any, **kwargs: Any) -> Any:
-        with lock:
-            return call(*args, **kwargs)
-
-    return waiting
+def _is_broken(error: Exception) -> bool:
+    """Whether `error` is of the connection and not of a file. paramiko's have neither type nor number."""
+    return (
+        isinstance(error, (TimeoutError, ConnectionError, EOFError))
+        or (type(error) is OSError and error.errno is None)
+        or type(error).__name__ == "SSHException"
+    )
 
 
 EXTRAS = {

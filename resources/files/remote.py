@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from resources.errors import StorageError, Vanished
 from resources.files.fetched import Fetched
 from resources.files.model import TEMPORARY_SUFFIX, Entry, modified_at
 from resources.files.opening import open_filesystem, protocols
 from resources.secrets import hide, secrets_in, told, without_secrets
+
+T = TypeVar("T")
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
 """Protocols whose put is atomic and can refuse to overwrite; the others publish by renaming."""
@@ -27,7 +29,7 @@ PARALLEL_CALLS = 32
 class FsspecFiles:
     """A folder on any fsspec storage.
 
-    With a `deadline`, in seconds, a call that a driver can give up is given up after it.
+    With a `deadline`, in seconds, a call is given up after it.
     """
 
     key = None
@@ -37,7 +39,7 @@ class FsspecFiles:
     ) -> None:
         self.url = without_secrets(url)
         self._secrets = secrets_in({"url": url, "storage_options": storage_options or {}})
-        self.fs, self.root = open_filesystem(url, storage_options)
+        self.fs, self.root = open_filesystem(url, storage_options, deadline)
         self._limit = {"timeout": deadline} if deadline and getattr(self.fs, "async_impl", False) else {}
         self._atomic_put = bool(OBJECT_STORES & set(protocols(self.fs)))
         self._with_bucket = bool(WITH_BUCKETS & set(protocols(self.fs)))
@@ -110,8 +112,8 @@ class FsspecFiles:
     def paths(self, paths: Sequence[str]) -> list[str]:
         return self._fetched.names(paths, lambda missing: self._in_parallel(self.read, missing))
 
-    def trim(self, above: int) -> None:
-        self._fetched.trim(above)
+    def using(self, work: Callable[[], T]) -> T:
+        return self._fetched.using(work)
 
     def _put(self, full: str, data: bytes) -> None:
         try:

@@ -21,8 +21,11 @@ PAUSE = 0.25
 DATANODES = 3
 """So many DataNodes are tried."""
 
-Unreachable = (requests.exceptions.ConnectionError, requests.exceptions.Timeout)
-Broken = (*Unreachable, requests.exceptions.ChunkedEncodingError)
+Broken = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
 
 
 class Client(pyhdfs.HdfsClient):
@@ -64,7 +67,7 @@ class Client(pyhdfs.HdfsClient):
                         method, url, params=params, allow_redirects=False
                     )
                     _check(response, expected_status, path)
-                except Unreachable as error:
+                except Broken as error:
                     refusals[host] = _Refusal(_reason(error))
                 except _Refusal as refusal:
                     refusals[host] = refusal
@@ -212,6 +215,8 @@ def _reason(error: Exception) -> str:
         return "does not answer in time"
     if isinstance(error, requests.exceptions.SSLError):
         return "does not speak TLS, or with a certificate that is not trusted"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "broke its answer off"
     return "cannot be reached"
 
 

@@ -90,8 +90,13 @@ def _compact(files: Files, before: list[DataFile], runs: int) -> bool:
     """Whether the day is one file already, all of whose runs count."""
     if len(before) != 1:
         return False
-    [name] = files.paths([before[0].runs_path])
-    return bool(open_file(name, key=files.key).metadata.num_rows == runs)
+    path = before[0].runs_path
+
+    def rows() -> int:
+        [name] = files.paths([path])
+        return int(open_file(name, key=files.key).metadata.num_rows)
+
+    return files.using(rows) == runs
 
 
 def _sorted_files(

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from resources.encryption import Key
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.layout import DataFile
-from resources.lake.parquet import encode, footer, open_file, read_table
+from resources.lake.parquet import encode, footer, open_file, read_table, telling
 
 FILES_PER_SEGMENT = 128
 """So many files outside of any segment are worth one."""
@@ -54,13 +55,18 @@ class Index:
         if not listing:
             return {}
         wanted = pa.array(sorted(set(run_ids)), pa.string())
+        return self._files.using(lambda: self._copies(wanted, listing))
+
+    def _copies(self, wanted: pa.Array, listing: Sequence[DataFile]) -> dict[str, list[Copy]]:
         segments = self._segments()
         covered = {name for segment in segments for name in footer(segment)}
         uncovered = [f for f in listing if _key(f) not in covered]
         indexed_days: set[date] = set()
         if segments:
             hashes = pa.array(sorted(map(id_hash, wanted.to_pylist())), pa.uint64())
-            indexed_days.update(day for segment in segments for day in _days_of(segment, hashes))
+            indexed_days.update(
+                day for segment in segments for day in _days_of(segment, hashes, self._files.key)
+            )
         candidates = [f for f in listing if _key(f) in covered and f.day in indexed_days]
         found = self.copies_in([*uncovered, *candidates], wanted)
         self._read = {k: t for k, t in self._read.items() if f"{k[0]}/{k[1]}" not in covered}
@@ -83,6 +89,9 @@ class Index:
 
         With `fold`, one segment over exactly the files of `listing` takes the place of all others.
         """
+        self._files.using(lambda: self._tidy(listing, fold))
+
+    def _tidy(self, listing: Sequence[DataFile], fold: bool) -> None:
         segments = self._files.find(layout.INDEX)
         covered = {name for segment in self._segments() for name in footer(segment)}
         uncovered = [f for f in listing if _key(f) not in covered]
@@ -111,13 +120,13 @@ class Index:
     def _rows(self, data_files: Sequence[DataFile]) -> list[pa.Table]:
         known = self._read  # another thread may put a smaller one in its place meanwhile
         missing = [f for f in data_files if (f.day, f.name) not in known]
-        names = self._files.paths([f.runs_path for f in missing])
-        read = {
-            (f.day, f.name): read_table(name, _COLUMNS, key=self._files.key)
-            for f, name in zip(missing, names, strict=True)
-        }
-        self._read = known = known | read
+        read = self._files.using(lambda: self._read_files(missing))
+        self._read = known = known | dict(zip([(f.day, f.name) for f in missing], read, strict=True))
         return [known[f.day, f.name] for f in data_files]
+
+    def _read_files(self, data_files: Sequence[DataFile]) -> list[pa.Table]:
+        names = self._files.paths([f.runs_path for f in data_files])
+        return [read_table(name, _COLUMNS, key=self._files.key) for name in names]
 
 
 def id_hash(run_id: str) -> int:
@@ -129,7 +138,7 @@ def _key(data_file: DataFile) -> str:
     return f"{data_file.day}/{data_file.name}"
 
 
-def _days_of(segment: pq.ParquetFile, hashes: pa.Array) -> set[date]:
+def _days_of(segment: pq.ParquetFile, hashes: pa.Array, key: Key | None) -> set[date]:
     """The days that `segment` gives for `hashes` (sorted), reading only the row groups that may hold one."""
     found: set[date] = set()
     for number in range(segment.metadata.num_row_groups):
@@ -137,6 +146,7 @@ def _days_of(segment: pq.ParquetFile, hashes: pa.Array) -> set[date]:
         low, high = pa.scalar(bounds.min, hashes.type), pa.scalar(bounds.max, hashes.type)
         inside = pc.and_(pc.greater_equal(hashes, low), pc.less_equal(hashes, high))
         if pc.any(inside).as_py():
-            rows = segment.read_row_group(number)
+            with telling("a segment of the index", key):
+                rows = segment.read_row_group(number)
             found.update(rows.filter(pc.is_in(rows["id_hash"], hashes))["run_date"].to_pylist())
     return found

@@ -55,7 +55,7 @@ def add_missing_hints(files: Files) -> int:
     Writers leave these hints themselves, before they acknowledge. What is missing is what a
     writer was killed over between publishing and looking again.
     """
-    missing = layout.relisting(lambda: _moved(files)) - set(read_hints(files))
+    missing = layout.relisting(lambda: files.using(lambda: _moved(files))) - set(read_hints(files))
     write_hints(files, missing)
     return len(missing)
 

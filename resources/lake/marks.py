@@ -148,8 +148,10 @@ def read_hints(files: Files) -> list[Hint]:
 def read_deletions(files: Files, run_ids: Iterable[str]) -> dict[str, datetime]:
     """Those of `run_ids` that were deleted, and the latest moment (UTC) of that."""
     paths = deletion_paths(files)
-    if not paths:
-        return {}
+    return files.using(lambda: _latest(files, paths, run_ids)) if paths else {}
+
+
+def _latest(files: Files, paths: list[str], run_ids: Iterable[str]) -> dict[str, datetime]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -168,8 +170,10 @@ def read_deletions(files: Files, run_ids: Iterable[str]) -> dict[str, datetime]:
 def read_audits(files: Files) -> list[Deletion]:
     """Every deletion of the lake, oldest first, without the runs."""
     paths = deletion_paths(files)
-    if not paths:
-        return []
+    return files.using(lambda: _audits(files, paths)) if paths else []
+
+
+def _audits(files: Files, paths: list[str]) -> list[Deletion]:
     from resources.lake.parquet import footer, open_file
 
     found = []
@@ -207,11 +211,13 @@ def _write(
     return name
 
 
-def _rows(files: Files, folder: str) -> Iterable[dict[str, Any]]:
+def _rows(files: Files, folder: str) -> list[dict[str, Any]]:
     paths = layout.parquet_paths(files, folder)
     if not paths:  # as nearly always, and then a reader need not load pyarrow
-        return
+        return []
     from resources.lake.parquet import read_table
 
-    for name in files.paths(paths):
-        yield from read_table(name, key=files.key).to_pylist()
+    def rows() -> list[dict[str, Any]]:
+        return [row for name in files.paths(paths) for row in read_table(name, key=files.key).to_pylist()]
+
+    return files.using(rows)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from resources.encryption import Key
 from resources.errors import StorageError, Vanished
+from resources.files.local import GONE
 
 ROW_GROUP_ROWS = 65_536
 """Small enough that a day's file is pruned by plugin, large enough to compress and scan well."""
@@ -141,39 +142,39 @@ def _coded(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
 
 def decode(data: bytes, columns: Sequence[str] | None = None, *, key: Key | None) -> pa.Table:
     """The columns of a Parquet file. Raises `StorageError` where `key` does not decrypt it."""
-    with decrypting("A Parquet file", key):
+    with telling("A Parquet file", key):
         return _file(pa.BufferReader(data), key).read(columns=columns)
 
 
-def read_table(name: str, columns: Sequence[str] | None = None, *, key: Key | None) -> pa.Table:
-    """The columns of the local file `name`. Raises `Vanished`, and `StorageError` as `decode`."""
-    with decrypting(name, key):
-        return open_file(name, key=key).read(columns=columns)
-
-
 def open_file(name: str, *, key: Key | None) -> pq.ParquetFile:
-    """The local file `name`. Raises `Vanished`, and `StorageError` where `key` does not decrypt it."""
-    try:
-        with decrypting(name, key):
-            return _file(name, key)
-    except FileNotFoundError as error:
-        raise Vanished(f"{name} has gone since it was listed: list again.") from error
+    """The local Parquet file `name`.
+
+    Raises `StorageError`, as where `key` does not decrypt it, or `Vanished` where there is none any more.
+    """
+    with telling(name, key):
+        return _file(name, key)
+
+
+def read_table(name: str, columns: Sequence[str] | None = None, *, key: Key | None) -> pa.Table:
+    """The columns of the local Parquet file `name`. Raises what `open_file` does."""
+    with telling(name, key):
+        return _file(name, key).read(columns=columns)
 
 
 @contextmanager
-def decrypting(name: str, key: Key | None) -> Iterator[None]:
-    """Say what pyarrow means when what it reads with `key` turns out not to be encrypted with it."""
+def telling(name: str, key: Key | None) -> Iterator[None]:
+    """What cannot be read of the file `name`, with `key`, is an error of the storage."""
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
-        if key is None:
-            raise
-        raise StorageError(
-            f"{name} is damaged, or was not encrypted with the key {key.name} as its name says:"
-            " compare it with a copy."
-        ) from error
+        if error.errno in GONE:
+            raise Vanished(f"{name} has gone since it was listed: list again.") from error
+        if key is not None and error.errno is None:  # pyarrow's own, not the system's
+            raise StorageError(
+                f"{name} is damaged, or was not encrypted with the key {key.name} as its name says:"
+                " compare it with a copy."
+            ) from error
+        raise StorageError(f"Could not read {name}: {error}.") from error
 
 
 def _file(source: Any, key: Key | None) -> pq.ParquetFile:

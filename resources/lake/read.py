@@ -56,6 +56,16 @@ def reading(
     `work` may be called again, when files that it reads are compacted away meanwhile. Raises
     `StorageError` where the storage cannot be read.
     """
+    return files.using(lambda: _reading(files, work, first, last, tables))
+
+
+def _reading(
+    files: Files,
+    work: Callable[[duckdb.DuckDBPyConnection], T],
+    first: date | None,
+    last: date | None,
+    tables: Sequence[str],
+) -> T:
     import duckdb
 
     attempt = 0
@@ -74,6 +84,9 @@ def reading(
             except (Vanished, duckdb.IOException) as error:
                 if attempt == layout.ATTEMPTS:
                     raise StorageError(f"Could not read {files.url}: {error}") from error
+                # A file server's client may remember that a file or folder was not there, until it
+                # opens what should hold it. The runs are listed again in any case.
+                layout.data_files(files, None, layout.ISSUES)
 
 
 def define_views(

@@ -192,6 +192,10 @@ def table(files: Files) -> pa.Table:
 
 def _batches(files: Files) -> dict[str, tuple[list[Rejected], set[str]]]:
     """What was rejected, and the ids of what was taken in since, by folder."""
+    return files.using(lambda: _read(files))
+
+
+def _read(files: Files) -> dict[str, tuple[list[Rejected], set[str]]]:
     entries = layout.parquet_paths(files, layout.REJECTED)
     reasons = [path for path in entries if path.endswith(f"/{_REASONS}")]
     notes = [path for path in entries if "/taken-" in path]

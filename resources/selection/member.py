@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from resources.backend import Backend
-from resources.backends.settings import Settings
+from resources.backends.settings import DEADLINE, Settings
 from resources.errors import IssuelakeError, QueryError, StorageError
 from resources.files import Files
 from resources.health import Health
@@ -49,7 +49,8 @@ class Member:
 
     @property
     def deadline(self) -> float:
-        return self.settings.timeout_seconds
+        """Seconds. Where others stand by, even a local folder has one."""
+        return self.settings.timeout_seconds or DEADLINE
 
     @property
     def standing(self) -> Standing:

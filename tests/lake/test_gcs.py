@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -15,12 +16,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from resources.errors import ConfigError
-from tests.lake.buckets import BucketContract, open_lake, refused
+from tests.lake.buckets import SECONDS, BucketContract, calls, open_lake, refused
 from tests.lake.state import append, check, document, stored
 from tests.proxy import Proxy
 from tests.servers import Server
 
 TOKEN = "a-token-that-nobody-may-see"
+WHO = "tester@example.iam.gserviceaccount.com"
 
 
 class TokenServer(BaseHTTPRequestHandler):
@@ -45,6 +47,42 @@ class TokenServer(BaseHTTPRequestHandler):
         pass
 
 
+class Refusing(BaseHTTPRequestHandler):
+    """Answers as Google does where somebody may not do what they ask for."""
+
+    refused: ClassVar[list[str]] = []
+
+    def refuse(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        self.refused.append(str(self.headers["Authorization"]))
+        right = {"GET": "list", "DELETE": "delete"}.get(self.command, "create")
+        message = f"{WHO} does not have storage.objects.{right} access to the Google Cloud Storage bucket."
+        reasons = [{"message": message, "domain": "global", "reason": "forbidden"}]
+        body = json.dumps({"error": {"code": 403, "message": message, "errors": reasons}}).encode()
+        self.send_response(403)
+        self.send_header("Content-Type", "application/json; charset=UTF-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_DELETE = refuse  # noqa: N815  (the names that are called)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing_bucket() -> Iterator[str]:
+    """The URL of a server that refuses everything."""
+    Refusing.refused.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join(10)
+
+
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A service account's file, and the server that knows it."""
@@ -62,7 +100,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "project_id": "the-accounts-own",
         "private_key_id": "1",
         "private_key": key.decode(),
-        "client_email": "tester@example.iam.gserviceaccount.com",
+        "client_email": WHO,
         "token_uri": f"http://127.0.0.1:{server.server_port}/token",
     }
     path.write_text(json.dumps(described))
@@ -114,3 +152,25 @@ class TestGcs(BucketContract):
         assert f'"name":"{prefix}/runs/'.encode() in bad.requests.replace(b'": "', b'":"')
         assert lake.files.fs.buckets is not None  # type: ignore[attr-defined]
         assert b"project=a-project" in bad.requests
+
+    def test_no_permission(self, refusing_bucket: str, account: Path) -> None:
+        keys = self.keys(refusing_bucket, "lake") | {"credentials_path": str(account)}
+        lake = open_lake("gcs", keys)
+        for call in calls(lake):
+            with refused() as told:
+                call()
+            assert told.seconds < SECONDS
+            assert f"{WHO} does not have storage.objects." in told.text
+            assert "gs://issuelake/lake" in told.text
+            assert TOKEN not in told.everything
+        assert not lake.check().healthy
+        assert set(Refusing.refused) == {f"Bearer {TOKEN}"}
+
+    def test_the_prefix_and_bucket_arrive(self, server: Server) -> None:
+        prefix = str(uuid4())
+        append(open_lake("gcs", self.keys(server.url, f"/{prefix}/deep/")), [document("a")])
+        url = f"{server.url}/storage/v1/b/issuelake/o?prefix={prefix}/"
+        with urllib.request.urlopen(url) as answer:
+            names = [item["name"] for item in json.load(answer)["items"]]
+        assert {name.split("/")[2] for name in names} == {"runs", "issues"}
+        assert all(name.startswith(f"{prefix}/deep/") for name in names)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
+from resources.errors import StorageError, Vanished
 from resources.files import LocalFiles
 from resources.lake import Lake
 from tests.lake.contract import LakeContract
@@ -60,3 +63,37 @@ def test_a_file_that_goes_while_its_folder_is_listed_hides_no_other(
         patched.setattr(os, "scandir", Removing)
         found = files.list_many([tmp_path.name])
     assert len(found) == 5
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOENT, Vanished), (errno.ESTALE, Vanished), (errno.EIO, StorageError)]
+)
+def test_what_the_system_refuses_to_read_is_an_error_of_the_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[StorageError]
+) -> None:
+    append(Lake(LocalFiles(tmp_path)), [document("a")])
+
+    def refuse(name: str) -> None:
+        raise OSError(number, os.strerror(number), name)
+
+    monkeypatch.setattr(pyarrow.parquet, "ParquetFile", refuse)
+    with pytest.raises(StorageError) as caught:
+        append(Lake(LocalFiles(tmp_path)), [document("a")])
+    assert type(caught.value) is kind
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_rename_that_is_refused_the_second_time_has_been_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file server does that was asked again after it had gone away."""
+    rename = os.rename
+
+    def twice(source: str, target: str) -> None:
+        rename(source, target)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", twice)
+    lake = Lake(LocalFiles(tmp_path))
+    append(lake, [document("a")])
+    check(lake, {"a": stored("a")})

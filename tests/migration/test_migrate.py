@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +16,7 @@ from assets.migration import Amount, NotTheSame, comparing, copying, migrate, ro
 from resources.backend import Backend
 from resources.backends.sql.settings import Sqlite
 from resources.errors import StorageError
-from resources.files import LocalFiles, open_files
+from resources.files import LocalFiles
 from resources.lake import Lake, layout
 from resources.lake.marks import Deletion
 from resources.lake.verdict import Appended
@@ -391,24 +390,3 @@ def test_after_any_history_both_sides_agree(
     ]
     assert migrate(sides[0], sides[1], "a tester").copied.runs == 0
     assert [read(side) for side in sides] == states
-
-
-@pytest.mark.usefixtures("small")
-def test_what_was_fetched_does_not_pile_up(target: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lake may be larger than the disk of whoever migrates it."""
-    monkeypatch.setattr("assets.migration.rounds.FETCHED_BYTES", 0)
-    source = Lake(open_files(f"memory://{uuid4()}"))
-    furnish(source)
-    before = everything(source)
-    fetched = Path(source.files.paths([source.files.find("runs")[0].path])[0]).parents[2]
-    held: list[int] = []
-    kept = target.append
-
-    def counted(*args: Any) -> Any:
-        held.append(len(list(fetched.rglob("runs/*/*.parquet"))))
-        return kept(*args)
-
-    monkeypatch.setattr(target, "append", counted)
-    migrate(source, target, "a tester")
-    assert everything(target) == before
-    assert held[-1] < len(source.files.find("runs")) / 2

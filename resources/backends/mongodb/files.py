@@ -5,10 +5,10 @@ Pieces are written before the file and removed after it, so a file is there whol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bson import ObjectId
 
@@ -19,6 +19,8 @@ from resources.files.fetched import Fetched
 
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
+
+T = TypeVar("T")
 
 PIECE_BYTES = 12 * 1024 * 1024
 
@@ -120,8 +122,8 @@ class MongoFiles:
     def paths(self, paths: Sequence[str]) -> list[str]:
         return self._fetched.names(paths, lambda missing: map(self.read, missing))
 
-    def trim(self, above: int) -> None:
-        self._fetched.trim(above)
+    def using(self, work: Callable[[], T]) -> T:
+        return self._fetched.using(work)
 
 
 @contextmanager

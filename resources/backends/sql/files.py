@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -11,6 +12,8 @@ from resources.backends.sql.session import Session
 from resources.errors import Vanished
 from resources.files import Entry
 from resources.files.fetched import Fetched
+
+T = TypeVar("T")
 
 PART_BYTES = 1024 * 1024
 
@@ -82,8 +85,8 @@ class TableFiles:
     def paths(self, paths: Sequence[str]) -> list[str]:
         return self._fetched.names(paths, lambda missing: map(self.read, missing))
 
-    def trim(self, above: int) -> None:
-        self._fetched.trim(above)
+    def using(self, work: Callable[[], T]) -> T:
+        return self._fetched.using(work)
 
     def _below(self, path: str) -> sa.ColumnElement[bool]:
         column = self._table.c.path

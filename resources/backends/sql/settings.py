@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal
 
-from resources.backends.settings import Settings
+from resources.backends.settings import Seconds, Settings
 
 if TYPE_CHECKING:
     from resources.backends.sql.database import Database
@@ -18,7 +18,7 @@ class _Sql(Settings, kw_only=True):
 
     table_name: str = DEFAULT_TABLE
     priority: int = 2
-    timeout_seconds: float = 30.0
+    timeout_seconds: Seconds = 30.0
     max_history: int = 0
     """The newest runs to keep; 0 keeps all."""
 
