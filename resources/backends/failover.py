@@ -43,6 +43,12 @@ class _Member:
                 self._backend = self.settings.open()
             return self._backend
 
+    def limits(self, pushdown: Pushdown) -> bool:
+        try:
+            return self.backend().limits(pushdown)
+        except IssuelakeError:  # it cannot be opened, so nothing will be asked of it
+            return True
+
     def look(self) -> Health:
         """Is it well? A real round trip."""
         try:
@@ -83,6 +89,10 @@ class Failover(Backend):
         pushdown: Pushdown | None = None,
     ) -> T:
         return self._on(lambda backend: backend.reading(work, first, last, tables, pushdown))
+
+    def limits(self, pushdown: Pushdown) -> bool:
+        """Whichever of them it comes to."""
+        return all(member.limits(pushdown) for member in self._members)
 
     def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
         return self._on(lambda backend: backend.define_views(connection))

@@ -64,6 +64,10 @@ class MongoStore(Backend):
 
         return layout.relisting(attempt)
 
+    def limits(self, pushdown: Pushdown) -> bool:
+        """A run's document counts its issues by severity, and not by anything else."""
+        return pushdown.categories is None and pushdown.fingerprint is None
+
     def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
         def attempt() -> None:
             for table in BOTH:
@@ -180,6 +184,7 @@ class MongoStore(Backend):
         collections = self._connection.writing
         self._refuse_newer()
         collections.runs.create_index("run_date")
+        collections.runs.create_index("timestamp")
         collections.runs.create_index([("target_plugin", 1), ("timestamp", 1)])
         version = {"$setOnInsert": {"version": SCHEMA_VERSION, "made": datetime.now(UTC)}}
         collections.meta.update_one({"_id": "schema"}, version, upsert=True)
