@@ -11,7 +11,15 @@ import sqlalchemy as sa
 from resources import schema
 from resources.backend import COUNTED
 from resources.backends.sql.dialect import ROWS_AT_ONCE, Dialect
-from resources.backends.sql.selecting import Wanted, columns, counted, narrowed, run_key, statement
+from resources.backends.sql.selecting import (
+    Wanted,
+    columns,
+    counted,
+    narrowed,
+    oldest,
+    run_key,
+    statement,
+)
 from resources.backends.sql.tables import RUN_KEY, Tables
 from resources.lake.index import Copy
 from resources.lake.read import duckdb_type
@@ -31,16 +39,18 @@ def copy(
     names: Sequence[str],
     wanted: Wanted,
 ) -> None:
-    """Make the temporary tables `names` in `target`, and fill them."""
-    for name in names:  # left by an attempt that did not get through
-        target.execute(f"DROP TABLE IF EXISTS temp.{name}")
+    """Make the temporary relations `names` in `target`."""
     if COUNTED in names:
-        counts = source.execute(counted(tables, dialect, wanted)).one()
+        query = counted(tables, dialect, wanted)
+        *counts, moment = source.execute(query).one()
+        wanted = narrowed(wanted, dialect, moment)
+        total, filtered = map(int, counts)
         target.execute(
-            f"CREATE TEMP TABLE {COUNTED} AS SELECT ?::BIGINT AS total, ?::BIGINT AS filtered",
-            [int(count) for count in counts],
+            f"CREATE OR REPLACE TEMP VIEW {COUNTED} AS"
+            f" SELECT {total}::BIGINT AS total, {filtered}::BIGINT AS filtered"
         )
-    wanted = narrowed(source, tables, dialect, wanted)
+    elif wanted.pushdown.newest:
+        wanted = narrowed(wanted, dialect, source.scalar(oldest(tables, dialect, wanted)))
     for name in names:
         if name != COUNTED:
             _copy_rows(source, target, name, statement(tables, dialect, name, wanted), dialect, wanted)
@@ -55,18 +65,21 @@ def _copy_rows(
     wanted: Wanted,
 ) -> None:
     asked = columns(name, wanted)
-    defined = ", ".join(f'"{c.name}" {duckdb_type(c)}' for c in asked)
-    target.execute(f"CREATE TEMP TABLE {name} ({defined})")
     kinds = schema.arrow_schema(tuple(asked)).types
-    rows = source.execution_options(stream_results=True, max_row_buffer=ROWS_AT_ONCE).execute(query)
-    for part in rows.partitions(ROWS_AT_ONCE):
-        values = [
-            dialect.column(list(column), kind)
-            for column, kind in zip(zip(*part, strict=True), kinds, strict=True)
-        ]
-        target.register(_INCOMING, pa.table(values, [c.name for c in asked]))
-        target.execute(f"INSERT INTO {name} FROM {_INCOMING}")
-        target.unregister(_INCOMING)
+    typed = ", ".join(f'"{c.name}"::{duckdb_type(c)} AS "{c.name}"' for c in asked)
+    # A table of that name has been left by an attempt that did not get through.
+    into = f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {typed} FROM {_INCOMING}"
+    with source.execution_options(stream_results=True, max_row_buffer=ROWS_AT_ONCE).execute(query) as rows:
+        more = True
+        while more:
+            part = rows.fetchmany(ROWS_AT_ONCE)
+            more = len(part) == ROWS_AT_ONCE
+            values = zip(*part, strict=True) if part else [()] * len(asked)
+            arrays = [dialect.column(list(v), kind) for v, kind in zip(values, kinds, strict=True)]
+            target.register(_INCOMING, pa.table(arrays, [c.name for c in asked]))
+            target.execute(into)
+            target.unregister(_INCOMING)
+            into = f"INSERT INTO {name} FROM {_INCOMING}"
 
 
 def copies(

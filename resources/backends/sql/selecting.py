@@ -54,7 +54,7 @@ def statement(tables: Tables, dialect: Dialect, table: str, wanted: Wanted) -> s
 
 
 def counted(tables: Tables, dialect: Dialect, wanted: Wanted) -> sa.Select[Any]:
-    """`total` and `filtered` of `resources.backend.COUNTED`."""
+    """`total` and `filtered` of `resources.backend.COUNTED`, and what `oldest` answers."""
     runs, issues = tables.runs, tables.issues
     of_runs = reduce(add, (runs.c[name] for name in SEVERITY_COUNTS))
     total = sa.select(sa.func.coalesce(sa.func.sum(of_runs), 0)).where(*_of_runs(runs, dialect, wanted))
@@ -63,44 +63,34 @@ def counted(tables: Tables, dialect: Dialect, wanted: Wanted) -> sa.Select[Any]:
     if conditions:
         conditions += _of_runs(issues, dialect, wanted)
         filtered = sa.select(sa.func.count()).select_from(issues).where(*conditions)
-    return sa.select(total.scalar_subquery(), filtered.scalar_subquery())
+    moment = oldest(tables, dialect, wanted)
+    return sa.select(total.scalar_subquery(), filtered.scalar_subquery(), moment.scalar_subquery())
 
 
-def narrowed(source: sa.Connection, tables: Tables, dialect: Dialect, wanted: Wanted) -> Wanted:
-    """`wanted`, without what is older than the newest run, or the newest issues, that it asks for.
-
-    Asked for first and for itself, so that the database plans what follows knowing the moment.
-    """
-    query = oldest(tables, dialect, wanted)
-    found = None if query is None else source.scalar(query)
-    if found is None:
-        return wanted
-    moment = dialect.column([found], _MOMENT)[0].as_py()
-    day = moment.date()
-    return replace(
-        wanted,
-        first=day,
-        last=day if wanted.pushdown.newest else wanted.last,
-        pushdown=replace(
-            wanted.pushdown, since=moment, until=moment if wanted.pushdown.newest else wanted.pushdown.until
-        ),
-    )
-
-
-def oldest(tables: Tables, dialect: Dialect, wanted: Wanted) -> sa.Select[Any] | None:
-    """The moment of the last row that `newest` or `limit` let through; None where neither is asked."""
+def oldest(tables: Tables, dialect: Dialect, wanted: Wanted) -> sa.Select[Any]:
+    """The moment of the newest run or, with a `limit`, of the last issue that it lets through."""
     pushdown = wanted.pushdown
-    if pushdown.newest:
+    if pushdown.limit is None:
         of, number, conditions = tables.runs, 1, _of_runs(tables.runs, dialect, wanted)
-    elif pushdown.limit is not None:
+    else:
         of, number = tables.issues, pushdown.limit
         conditions = _of_runs(of, dialect, wanted) + _of_issues(of, dialect, pushdown)
-    else:
-        return None
     # In the order of an index: that of a plugin, or that of all.
     order = [of.c.timestamp] if pushdown.plugin is not None else [of.c.run_date, of.c.timestamp]
     ordered = sa.select(of.c.timestamp).where(*conditions).order_by(*(column.desc() for column in order))
     return ordered.limit(1).offset(number - 1)
+
+
+def narrowed(wanted: Wanted, dialect: Dialect, found: Any) -> Wanted:
+    """`wanted`, without what is older than the moment that `oldest` has found, if there is one.
+
+    Asked for first and for itself, so that the database plans what follows knowing the moment.
+    """
+    if found is None:
+        return wanted
+    moment = dialect.column([found], _MOMENT)[0].as_py()
+    pushdown = replace(wanted.pushdown, since=moment)
+    return replace(wanted, first=moment.date(), pushdown=pushdown)
 
 
 def _of_runs(of: sa.Table, dialect: Dialect, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
