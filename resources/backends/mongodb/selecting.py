@@ -118,7 +118,8 @@ def narrowed(
     fields = ["timestamp", "batch_id", *SEVERITY_COUNTS]
     query = selection(first, last, (RUNS_TABLE,), pushdown)
     left = 1 if pushdown.limit is None else pushdown.limit
-    with collections.runs.find(query, fields, session=session).sort(_NEWEST_FIRST) as cursor:
+    found = collections.runs.find(query, fields, session=session).sort(_NEWEST_FIRST)
+    with found.batch_size(min(left + 1, _IDS_AT_ONCE)) as cursor:
         for head in cursor:
             if (head["_id"], head["batch_id"]) not in gone:
                 left -= 1 if pushdown.newest else sum(head[name] for name in _counts(pushdown))

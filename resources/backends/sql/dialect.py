@@ -29,6 +29,8 @@ class Dialect(ABC):
     """Options of a connection whose reads all see one moment."""
     writes: dict[str, Any]
     secret: str = ""
+    patience: float
+    """Seconds after which what did not go through is not tried again."""
 
     @abstractmethod
     def engine(self) -> sa.Engine:
@@ -92,6 +94,7 @@ class ServerDialect(Dialect):
         self.settings = settings
         self.url = settings.place()
         self.secret = settings.password
+        self.patience = settings.timeout_seconds
         self.writes = {"isolation_level": "READ COMMITTED"}
 
     @abstractmethod
