@@ -92,8 +92,18 @@ class Backend(ABC):
         return False
 
     @abstractmethod
-    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        """Create the views `runs` and `issues` of everything; the local files that they read."""
+    def define_views(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> list[str]:
+        """Create `tables`, by default of everything, for good; the local files that they read.
+
+        As in `reading`, what is not asked for may be there all the same.
+        """
 
     @abstractmethod
     def days(self) -> list[date]:

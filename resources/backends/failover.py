@@ -94,8 +94,15 @@ class Failover(Backend):
         """Whichever of them it comes to."""
         return all(member.limits(pushdown) for member in self._members)
 
-    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        return self._on(lambda backend: backend.define_views(connection))
+    def define_views(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> list[str]:
+        return self._on(lambda backend: backend.define_views(connection, first, last, tables, pushdown))
 
     def days(self) -> list[date]:
         return self._on(lambda backend: backend.days())

@@ -68,11 +68,18 @@ class MongoStore(Backend):
         """A run's document counts its issues by severity, and not by anything else."""
         return pushdown.categories is None and pushdown.fingerprint is None
 
-    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+    def define_views(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> list[str]:
         def attempt() -> None:
             for table in BOTH:
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
-            self._define(connection, None, None, BOTH, None)
+            self._define(connection, first, last, tables, pushdown)
 
         layout.relisting(attempt)
         return []

@@ -88,9 +88,16 @@ class Database(Backend):
     def limits(self, pushdown: Pushdown) -> bool:  # noqa: ARG002  (all of it is SQL)
         return True
 
-    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        """Copy `runs` and `issues`, as they are now, into temporary tables; no file is read later."""
-        self._copy(connection, BOTH, Wanted())
+    def define_views(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> list[str]:
+        """Copy what is asked for, as it is now, into temporary tables; no file is read later."""
+        self._copy(connection, tables, Wanted(first, last, pushdown or Pushdown()))
         return []
 
     def days(self) -> list[date]:
