@@ -6,6 +6,7 @@ Timestamps in answers are RFC 3339 in UTC; `details`, `metadata` and `extra` are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,10 +14,11 @@ import msgspec
 
 from assets import query as queries
 from assets.query import Compiled, Query
-from resources.backend import BOTH, Pushdown
+from resources.backend import BOTH, COUNTED, Pushdown
+from resources.backend import ISSUES as ISSUES_TABLE
+from resources.backend import RUNS as RUNS_TABLE
 from resources.config import Storage
 from resources.errors import QueryError
-from resources.lake import layout
 from resources.schema import ISSUES, RUN_FIELDS, RUNS, SEVERITY_COUNTS
 from resources.session import sql
 
@@ -29,8 +31,10 @@ T = TypeVar("T")
 _JSON_COLUMNS = frozenset(c.name for c in (*RUNS, *ISSUES) if c.type == "json")
 _ISSUE_COLUMNS = tuple(c.name for c in ISSUES if c.name != "batch_id")
 _KEY_COLUMNS = ("run_date", "target_plugin", "validation_run_id", "issue_index")
+_PAGE_COLUMNS = (*_ISSUE_COLUMNS, *_KEY_COLUMNS)
 _FEW_ISSUES = 50_000
 """Of so many issues whole rows are quicker to carry along than to fetch afterwards."""
+_HISTORY_COLUMNS = ("validation_run_id", "timestamp", "target_plugin", "pipeline_score", *SEVERITY_COUNTS)
 _RUN_COLUMNS = tuple(c.name for c in RUNS)
 
 
@@ -67,10 +71,14 @@ def issues(storage: Storage, query: Query, operation: str = "get_issues") -> Ans
     `filtered_count` those that pass every filter; `returned_count` is this page's.
     """
     compiled = queries.compile(query)
+    limited = replace(compiled.asking_for(*_PAGE_COLUMNS), limit=compiled.offset + compiled.limit)
+    if compiled.exact and storage.backend.limits(limited):
+        page, tables, pushdown = _page_counted, (ISSUES_TABLE, COUNTED), limited
+    else:
+        page, tables, pushdown = _page, BOTH, compiled.asking_for(*_PAGE_COLUMNS, *SEVERITY_COUNTS)
 
     def work(connection: duckdb.DuckDBPyConnection) -> Answer:
-        total = _one(connection, "issues_of_runs", compiled.runs_parameters, where=compiled.runs_where)[0]
-        filtered, rows = _page(connection, compiled, total)
+        total, filtered, rows = page(connection, compiled)
         return {
             "issues": rows,
             "total_count": total,
@@ -80,28 +88,42 @@ def issues(storage: Storage, query: Query, operation: str = "get_issues") -> Ans
             "offset": compiled.offset,
         }
 
-    data = reading(storage, work, compiled)
+    data = reading(storage, work, compiled, tables, pushdown)
     return answer(operation, storage, data["returned_count"], issues_data=data)
 
 
-def _page(connection: duckdb.DuckDBPyConnection, compiled: Compiled, total: int) -> tuple[int, list[Answer]]:
-    """How many issues pass every filter, at most `total`, and the page that is asked for.
+_Page = tuple[int, int, list[Answer]]
+"""How many issues the runs have, at most so many that pass every filter, and the page that is asked for."""
 
-    One pass gives both. Of a few issues it brings the rows at once; of many it brings the keys of
-    the page, and the rows of those are fetched then.
+
+def _page_counted(connection: duckdb.DuckDBPyConnection, compiled: Compiled) -> _Page:
+    """What the storage has counted, and left nothing but the first issues of."""
+    total, filtered = connection.execute(sql("assets", "counted")).fetchall()[0]
+    return total, filtered, _first(connection, compiled)
+
+
+def _first(connection: duckdb.DuckDBPyConnection, compiled: Compiled) -> list[Answer]:
+    return _rows(
+        connection,
+        "issues_page",
+        compiled.issues_parameters,
+        columns=_listed(_ISSUE_COLUMNS),
+        where=compiled.issues_where,
+        order=compiled.order,
+        limit=compiled.limit,
+        offset=compiled.offset,
+    )
+
+
+def _page(connection: duckdb.DuckDBPyConnection, compiled: Compiled) -> _Page:
+    """One pass gives both the count and the page.
+
+    Of a few issues it brings the rows at once; of many it brings the keys of the page, and the rows
+    of those are fetched then.
     """
+    total = _one(connection, "issues_of_runs", compiled.runs_parameters, where=compiled.runs_where)[0]
     if not compiled.selects_issues:  # then the order may tell DuckDB what need not be read
-        rows = _rows(
-            connection,
-            "issues_page",
-            compiled.issues_parameters,
-            columns=_listed(_ISSUE_COLUMNS),
-            where=compiled.issues_where,
-            order=compiled.order,
-            limit=compiled.limit,
-            offset=compiled.offset,
-        )
-        return total, rows
+        return total, total, _first(connection, compiled)
     few = total <= _FEW_ISSUES
     columns = _ISSUE_COLUMNS if few else _KEY_COLUMNS
     filtered, found = _one(
@@ -115,11 +137,15 @@ def _page(connection: duckdb.DuckDBPyConnection, compiled: Compiled, total: int)
     )
     page = (found or [])[compiled.offset :]
     if few or not page:
-        return filtered, [{name: _document(name, value) for name, value in row.items()} for row in page]
+        return (
+            total,
+            filtered,
+            [{name: _document(name, value) for name, value in row.items()} for row in page],
+        )
     keys = [list(column) for column in zip(*(key.values() for key in page), strict=True)]
     rows = _rows(connection, "issues_by_key", keys, columns=_listed(_ISSUE_COLUMNS))
     by_key = {(row["validation_run_id"], row["issue_index"]): row for row in rows}
-    return filtered, [by_key[key["validation_run_id"], key["issue_index"]] for key in page]
+    return total, filtered, [by_key[key["validation_run_id"], key["issue_index"]] for key in page]
 
 
 def latest(storage: Storage, plugin: str | None = None) -> Answer:
@@ -139,17 +165,21 @@ def latest(storage: Storage, plugin: str | None = None) -> Answer:
             runs[0], _rows(connection, "issues_of_run", keys, columns=_listed(_ISSUE_COLUMNS))
         )
 
-    whose = Pushdown(plugin=plugin)
-    for first, last in _back_in_time(storage.backend.days()):
-        # Only the day that has the run is opened for its issues.
-        if first == last:
+    whose = Pushdown(plugin=plugin, newest=True)
+    document = None
+    if storage.backend.limits(whose):
+        document = storage.backend.reading(newest_run, pushdown=whose)
+    else:
+        for first, last in _back_in_time(storage.backend.days()):
+            # Only the day that has the run is opened for its issues.
             day: date | None = last
-        else:
-            day = storage.backend.reading(newest_day, first, last, (layout.RUNS,), whose)
-        document = storage.backend.reading(newest_run, day, day, pushdown=whose) if day else None
-        if document is not None:
-            return answer("get_latest_issues", storage, len(document["issues_list"]), issues_data=document)
-    return answer("get_latest_issues", storage, 0, issues_data=None)
+            if first != last:
+                day = storage.backend.reading(newest_day, first, last, (RUNS_TABLE,), whose)
+            document = storage.backend.reading(newest_run, day, day, pushdown=whose) if day else None
+            if document is not None:
+                break
+    found = 0 if document is None else len(document["issues_list"])
+    return answer("get_latest_issues", storage, found, issues_data=document)
 
 
 def summary(storage: Storage, query: Query) -> Answer:
@@ -168,7 +198,8 @@ def summary(storage: Storage, query: Query) -> Answer:
                 counts[f"{row['severity']}_issues"] += row["issues"]
         return {"runs": runs["runs"], **_figures(counts, by_category, runs["average_score"])}
 
-    overall = reading(storage, work, compiled)
+    asked = compiled.asking_for("category", "severity", "pipeline_score", *SEVERITY_COUNTS)
+    overall = reading(storage, work, compiled, BOTH, asked)
     newest = latest(storage, query.plugin_name)["issues_data"]
     if newest is None:
         figures = _figures(dict.fromkeys(SEVERITY_COUNTS, 0), [], None)
@@ -204,7 +235,8 @@ def history(storage: Storage, query: Query) -> Answer:
             offset=compiled.offset,
         )
 
-    pushdown = Pushdown(plugin=query.plugin_name, until=compiled.pushdown.until)
+    asked = compiled.asking_for("fingerprint", "stored_at", *_HISTORY_COLUMNS)
+    pushdown = Pushdown(plugin=query.plugin_name, until=compiled.pushdown.until, columns=asked.columns)
     rows = storage.backend.reading(work, None, compiled.last, pushdown=pushdown)
     return answer("get_issue_history", storage, len(rows), issues_data={"history": rows})
 
@@ -213,13 +245,17 @@ def reading(
     storage: Storage,
     work: Callable[[duckdb.DuckDBPyConnection], T],
     compiled: Compiled,
-    tables: Sequence[str] = BOTH,
+    tables: Sequence[str],
+    pushdown: Pushdown,
 ) -> T:
-    """What `work` answers about what `compiled` selects. Raises `QueryError` and `StorageError`."""
+    """What `work` answers about what `compiled` selects, given `tables` of what `pushdown` says.
+
+    Raises `QueryError` and `StorageError`.
+    """
     import duckdb
 
     try:
-        return storage.backend.reading(work, compiled.first, compiled.last, tables, compiled.pushdown)
+        return storage.backend.reading(work, compiled.first, compiled.last, tables, pushdown)
     except duckdb.IOException:
         raise
     except duckdb.Error as error:

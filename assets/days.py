@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resources.backend import Backend
+from resources.backend import Backend, Pushdown
 from resources.lake import layout
+from resources.schema import SEVERITY_COUNTS
 from resources.session import sql
 
 if TYPE_CHECKING:
@@ -63,6 +64,15 @@ class CountedTwice:
         return f"{self.day}: {self.alone} runs when read alone, {self.in_whole} in the whole lake"
 
 
+LOOKED_AT = Pushdown(
+    columns=frozenset(
+        {"run_date", "validation_run_id", "timestamp", "target_plugin", "pipeline_score", "stored_at"}
+        | {"batch_id", "severity", *SEVERITY_COUNTS}
+    )
+)
+"""The columns that the questions about days and their summary name."""
+
+
 def versions(lake: Backend, days: Collection[date]) -> list[DayVersion]:
     """What `days` hold, oldest first; empty days are left out. Raises `StorageError`."""
     return _of_days(lake, versions_seen, days, (layout.RUNS,))
@@ -93,10 +103,10 @@ def counted_twice(lake: Backend, days: Collection[date]) -> list[CountedTwice]:
     def count(connection: duckdb.DuckDBPyConnection) -> dict[date, int]:
         return dict(_rows(connection, "runs_by_day", days))
 
-    whole = lake.reading(count, tables=(layout.RUNS,)) if days else {}
+    whole = lake.reading(count, tables=(layout.RUNS,), pushdown=LOOKED_AT) if days else {}
     found = []
     for day in sorted(days):
-        alone = lake.reading(count, day, day, (layout.RUNS,)).get(day, 0)
+        alone = lake.reading(count, day, day, (layout.RUNS,), LOOKED_AT).get(day, 0)
         if alone > whole.get(day, 0):
             found.append(CountedTwice(day, alone, whole.get(day, 0)))
     return found
@@ -111,8 +121,8 @@ def _of_days(
     """What `seen` answers about `days`, few read each for itself, many in one go."""
     ordered = sorted(days)
     if len(ordered) > _ONE_BY_ONE:
-        return lake.reading(_on(seen, ordered), ordered[0], ordered[-1], tables)
-    return [answer for day in ordered for answer in lake.reading(_on(seen, [day]), day, day, tables)]
+        return lake.reading(_on(seen, ordered), ordered[0], ordered[-1], tables, LOOKED_AT)
+    return [a for day in ordered for a in lake.reading(_on(seen, [day]), day, day, tables, LOOKED_AT)]
 
 
 def _on(

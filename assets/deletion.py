@@ -17,6 +17,7 @@ from resources.config import Storage
 from resources.errors import QueryError
 from resources.lake import layout
 from resources.lake.marks import Audit
+from resources.schema import SEVERITY_COUNTS
 from resources.session import sql
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def delete(storage: Storage, query: Query, actor: str) -> Answer:
         statement = sql("assets", "runs_to_delete").format(where=compiled.runs_where)
         return connection.execute(statement, compiled.runs_parameters).fetchall()
 
-    runs = storage.backend.reading(select, compiled.first, compiled.last, (layout.RUNS,), compiled.pushdown)
+    columns = compiled.asking_for("validation_run_id", *SEVERITY_COUNTS)
+    runs = storage.backend.reading(select, compiled.first, compiled.last, (layout.RUNS,), columns)
     issues = sum(count for _, count in runs)
     deleted = 0 if query.dry_run else len(runs)
     audit_id = None

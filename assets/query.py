@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -26,6 +26,8 @@ MAX_DEPTH = 999_999
 NEWEST_FIRST = (("timestamp", "DESC"), ("validation_run_id", "ASC"), ("issue_index", "ASC"))
 SEARCHED = ("description", "recommendation", "file_path")
 SORTABLE = frozenset(c.name for c in (*ISSUES, RUN_DATE)) - {"details", "extra"}
+_COLUMNS = frozenset(c.name for c in (*ISSUES, RUN_DATE))
+_NAME = re.compile(r"\w+")
 _GLOB = re.compile(r"(\*\*/)|(\*+)|(\?)|\[(!?)(\]?[^\]]+)\]|(.)", re.DOTALL)
 
 
@@ -70,7 +72,15 @@ class Compiled:
     offset: int
     selects_issues: bool
     """False when every issue of the selected runs is asked for."""
+    exact: bool
+    """Whether the pushdown says all that is asked of an issue, and the newest come first, as by its limit."""
     pushdown: Pushdown
+    """With the columns that conditions and order name."""
+
+    def asking_for(self, *columns: str) -> Pushdown:
+        """The pushdown of a reader that names these columns besides."""
+        assert self.pushdown.columns is not None
+        return replace(self.pushdown, columns=self.pushdown.columns | frozenset(columns))
 
 
 def parse(keys: dict[str, Any]) -> Query:
@@ -123,6 +133,7 @@ def compile(query: Query) -> Compiled:
         condition, values = compiled(query.where)
         issues.add(condition, *values)
     order = _order(query.sort)
+    named = " ".join([*runs.conditions, *issues.conditions, *(name for name, _ in order)])
     return Compiled(
         first=start.date() if start else None,
         last=end.date() if end else None,
@@ -135,6 +146,8 @@ def compile(query: Query) -> Compiled:
         limit=query.limit,
         offset=query.offset,
         selects_issues=bool(issues.conditions),
+        exact=(query.file_path, query.text, query.where) == (None, None, None)
+        and order[0] == NEWEST_FIRST[0],
         pushdown=Pushdown(
             query.plugin_name,
             query.run_id,
@@ -143,6 +156,7 @@ def compile(query: Query) -> Compiled:
             None if severities is None else tuple(severities),
             tuple(query.category) or None,
             query.fingerprint,
+            frozenset(_NAME.findall(named)) & _COLUMNS,
         ),
     )
 

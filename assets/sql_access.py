@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from resources.backend import Backend
+from resources.backend import Backend, Pushdown
 from resources.errors import LimitExceeded, QueryError, StorageError
 from resources.session import connect, fence, only_select, sql
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+    from assets.sql_scope import Scope
 
 VIEWS = ("runs", "issues", "rejected", "daily_summary")
 DEFAULT_MAX_ROWS = 10_000
@@ -43,17 +45,55 @@ def select(
     extension and no setting. Raises `QueryError` for what is not let through or cannot be
     answered, `LimitExceeded` past `max_rows` rows or `seconds` seconds.
     """
-    return lake.files.using(lambda: _select(lake, query, max_rows, seconds))
+    return lake.files.using(lambda: _selected(lake, query, max_rows, seconds))
 
 
-def _select(lake: Backend, query: str, max_rows: int, seconds: float) -> pa.Table:
+def _selected(lake: Backend, query: str, max_rows: int, seconds: float) -> pa.Table:
+    import duckdb
+
+    if lake.limits(Pushdown()):  # it copies what a question is about, and so must know the question
+        from assets.sql_scope import scope
+
+        try:
+            return _select(lake, query, max_rows, seconds, scope(query))
+        except QueryError as error:
+            # It may have meant what it did not name; but not where that would be wrong of everything, too.
+            if not isinstance(error.__cause__, duckdb.BinderException | duckdb.CatalogException):
+                raise
+            if not _is_understood(query):
+                raise
+    return _select(lake, query, max_rows, seconds, None)
+
+
+def _is_understood(query: str) -> bool:
+    """Whether all that `query` names is there, in tables without rows."""
+    import duckdb
+
+    from resources.lake.read import duckdb_type
+    from resources.lake.rejected import COLUMNS
+    from resources.schema import ISSUES, RUN_DATE, RUNS
+
+    every = {"runs": (*RUNS, RUN_DATE), "issues": (*ISSUES, RUN_DATE), "rejected": COLUMNS}
+    with connect() as connection:
+        for name, columns in every.items():
+            defined = ", ".join(f'"{c.name}" {duckdb_type(c)}' for c in columns)
+            connection.execute(f"CREATE TEMP TABLE {name} ({defined})")
+        connection.execute(f"CREATE TEMP VIEW daily_summary AS {sql('assets', 'daily_summary')}")
+        try:
+            connection.execute(f"EXPLAIN {only_select(connection, query)}")
+        except duckdb.Error:
+            return False
+    return True
+
+
+def _select(lake: Backend, query: str, max_rows: int, seconds: float, scope: Scope | None) -> pa.Table:
     import duckdb
 
     from resources.lake.read import is_undecrypted, undecrypted
 
     with connect() as connection, _time_limit(connection, seconds) as timer:
         try:
-            fence(connection, _define(connection, lake))
+            fence(connection, _define(connection, lake, scope))
             relation = connection.sql(only_select(connection, query))
             if relation is None:
                 raise QueryError("The statement has no rows to show.")
@@ -75,16 +115,20 @@ def _select(lake: Backend, query: str, max_rows: int, seconds: float) -> pa.Tabl
     return table
 
 
-def _define(connection: duckdb.DuckDBPyConnection, lake: Backend) -> list[str]:
-    """Create the four views; the local files that they read."""
+def _define(connection: duckdb.DuckDBPyConnection, lake: Backend, scope: Scope | None = None) -> list[str]:
+    """Create the four views, or those that are in `scope`; the local files that they read."""
     from resources.lake.rejected import table
 
-    opened = lake.define_views(connection)
+    if scope is None:
+        opened = lake.define_views(connection)
+    else:
+        opened = lake.define_views(connection, scope.first, scope.last, scope.tables, scope.pushdown)
     waiting = table(lake.files)
     connection.register("rejected_now", waiting)
     connection.execute("CREATE TEMP TABLE rejected AS FROM rejected_now")
     connection.unregister("rejected_now")
-    connection.execute(f"CREATE TEMP VIEW daily_summary AS {sql('assets', 'daily_summary')}")
+    if scope is None or scope.summary:
+        connection.execute(f"CREATE TEMP VIEW daily_summary AS {sql('assets', 'daily_summary')}")
     return opened
 
 

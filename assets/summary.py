@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from assets.days import DayVersion, Disagreement, disagreements_seen, versions, versions_seen
+from assets.days import (
+    LOOKED_AT,
+    DayVersion,
+    Disagreement,
+    disagreements_seen,
+    versions,
+    versions_seen,
+)
 from resources.backend import Backend
 from resources.errors import IssuelakeError
 from resources.lake import layout
@@ -63,7 +70,7 @@ def summarise(lake: Backend, day: date) -> Summary:
         return disagreements_seen(connection, [day]), versions_seen(connection, [day]), table
 
     while True:
-        found, version, table = lake.reading(read, day, day)
+        found, version, table = lake.reading(read, day, day, pushdown=LOOKED_AT)
         if found:
             raise CountsDisagree(day, found)
         table = table.drop_columns("run_date")

@@ -20,6 +20,7 @@ PARTS = (
     "read",
     "startup",
     "s3_latency",
+    "backends",
     "sizes",
     "export",
     "steps",

@@ -6,6 +6,7 @@ under new run ids at other moments. All of it goes into the lake through `Lake.a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -31,22 +32,27 @@ def lake(runs: int, span: timedelta) -> Path:
     """A kept lake of `runs` runs with twenty issues each, spread over the `span` before `END`."""
 
     def make(folder: Path) -> None:
-        portion = _portion(runs // PORTIONS)
+        rows = portion(runs // PORTIONS)
         opened = open_storage(str(folder)).backend
         rng = Random(2)
         for number in range(PORTIONS):
             start = END - span + number * span / PORTIONS
-            opened.append(_anew(portion.runs, start, span / PORTIONS, rng), portion.issues)
+            opened.append(anew(rows.runs, start, span / PORTIONS, rng), rows.issues)
 
     return generate.kept(f"lake-{runs}-{span.days}d", make)
 
 
-def _portion(runs: int) -> kernel.Chunk:
-    files = generate.runs(runs, PLUGINS, ISSUES_A_RUN, timedelta(days=1))
+def portion(runs: int) -> kernel.Chunk:
+    """The rows of `runs` runs."""
+    return chunk(generate.runs(runs, PLUGINS, ISSUES_A_RUN, timedelta(days=1)))
+
+
+def chunk(files: Iterable[tuple[datetime, bytes]]) -> kernel.Chunk:
+    """Run files as rows."""
     return kernel.build([Delivery("generated", content) for _, content in files])
 
 
-def _anew(runs: pa.Table, start: datetime, span: timedelta, rng: Random) -> pa.Table:
+def anew(runs: pa.Table, start: datetime, span: timedelta, rng: Random) -> pa.Table:
     """`runs` under ids of their own, spread over `span`."""
     count = len(runs)
     columns = {

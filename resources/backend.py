@@ -27,6 +27,9 @@ T = TypeVar("T")
 RUNS = "runs"
 ISSUES = "issues"
 BOTH = (RUNS, ISSUES)
+COUNTED = "counted"
+"""A relation of one row, asked for with a `limit` alone: `total` counts the issues of the runs that plugin,
+run id and moments select, `filtered` those of them that fulfil the rest of the pushdown too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,12 @@ class Pushdown:
     severities: tuple[str, ...] | None = None
     categories: tuple[str, ...] | None = None
     fingerprint: str | None = None
+    columns: frozenset[str] | None = None
+    """Those of either relation that will be named; a backend may leave out the others."""
+    newest: bool = False
+    """Only the newest run will be looked at."""
+    limit: int | None = None
+    """Only so many of the newest issues will be looked at, and the conditions above are all there are."""
 
 
 class Backend(ABC):
@@ -80,9 +89,26 @@ class Backend(ABC):
         """What `work` answers, given a DuckDB connection with the relations `tables` of the days from
         `first` to `last`. `work` may be called again. Raises `StorageError`."""
 
+    def limits(self, pushdown: Pushdown) -> bool:  # noqa: ARG002  (a lake says no whatever is asked)
+        """Whether `reading` finds what `newest` or `limit` ask for by an index, and knows `COUNTED`.
+
+        Of issues of the same moment as the last one none is left out: the reader puts them in order.
+        """
+        return False
+
     @abstractmethod
-    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        """Create the views `runs` and `issues` of everything; the local files that they read."""
+    def define_views(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> list[str]:
+        """Create `tables`, by default of everything, for good; the local files that they read.
+
+        As in `reading`, what is not asked for may be there all the same.
+        """
 
     @abstractmethod
     def days(self) -> list[date]:

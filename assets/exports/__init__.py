@@ -69,7 +69,9 @@ def export(
                 raise
             return count, lake_part(selection, storage) if manifest else None
 
-        count, lake = reading(storage, work, compiled, (layout.ISSUES,))
+        from assets.exports.selection import COLUMNS
+
+        count, lake = reading(storage, work, compiled, (layout.ISSUES,), compiled.asking_for(*COLUMNS))
         written = {"exported_count": count, "bytes": made.stat().st_size, "sha256": _sha256(made)}
         beside = folder / "manifest"
         if manifest:

@@ -84,7 +84,14 @@ class Lake(Backend):
 
         return reading(self.files, work, first, last, tables)
 
-    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+    def define_views(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        first: date | None = None,  # noqa: ARG002  (nothing is read before a question names it)
+        last: date | None = None,  # noqa: ARG002
+        tables: Sequence[str] = BOTH,  # noqa: ARG002
+        pushdown: Pushdown | None = None,  # noqa: ARG002
+    ) -> list[str]:
         """Create the views `runs` and `issues` of everything; the local files that they read."""
         from resources.lake.read import define_views
 

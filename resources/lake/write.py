@@ -218,10 +218,12 @@ def _look_again(
     files: Files, index: Index, written: list[tuple[Batch, dict[date, bytes]]], before: list[layout.DataFile]
 ) -> None:
     """Leave hints for copies that others published meanwhile; make sure that the issues are there."""
+    days = sorted({day for batch, _ in written for day in batch.days})
+    there = {e.path for e in files.list_many([layout.day_folder(layout.ISSUES, day) for day in days])}
     for batch, issues in written:
         for day in batch.days:
             path = layout.data_path(layout.ISSUES, day, batch.batch_id)
-            if not any(e.path == path for e in files.list_many([layout.day_folder(layout.ISSUES, day)])):
+            if path not in there:
                 files.publish(path, issues[day], renew=True)
     seen = {(f.day, f.name) for f in before}
     own = {(day, batch.batch_id) for batch, _ in written for day in batch.days}

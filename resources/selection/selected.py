@@ -8,8 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
-from resources.backend import BOTH, Backend, Pushdown
-from resources.errors import StorageError, Vanished
+from resources.backend import BOTH, COUNTED, Backend, Pushdown
+from resources.errors import IssuelakeError, StorageError, Vanished
 from resources.files import Files
 from resources.health import Health
 from resources.lake.marks import TICK, Audit, Deletion
@@ -18,7 +18,7 @@ from resources.selection.debts import Debts
 from resources.selection.ledger import now
 from resources.selection.member import Member
 from resources.selection.trace import Trace
-from resources.selection.united import unite
+from resources.selection.united import count, unite, without_limits
 from resources.session import sql
 
 if TYPE_CHECKING:
@@ -73,12 +73,16 @@ class Selected(Backend):
         mistakes: list[StorageError] = []
 
         def read(member: Member) -> T:
-            parts, deletions = self._debts.missing(member, first, last, pushdown)
+            parts, deletions = self._debts.missing(member, first, last, without_limits(pushdown))
+            limits = not (parts or deletions) and self._limits(member, pushdown)
+            asked = pushdown if limits else without_limits(pushdown)
 
             def united(connection: duckdb.DuckDBPyConnection, all_fetched: Callable[[], None]) -> T:
                 all_fetched()
                 if parts or deletions:
                     unite(connection, parts, deletions)
+                if COUNTED in tables and not limits:
+                    count(connection, pushdown or Pushdown())
                 try:
                     return work(connection)
                 except Vanished:
@@ -87,19 +91,36 @@ class Selected(Backend):
                     mistakes.append(error)
                     raise
 
-            wanted = BOTH if parts or deletions else tables
+            wanted = tables if limits or not (parts or deletions or COUNTED in tables) else BOTH
             return member.read(
                 lambda backend, fetched: backend.reading(
-                    lambda connection: united(connection, fetched), first, last, wanted, pushdown
+                    lambda connection: united(connection, fetched), first, last, wanted, asked
                 )
             )
 
         return self._first(read, mistakes)
 
-    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+    def limits(self, pushdown: Pushdown) -> bool:
+        """As the preferred backend says; where another one is read after all, all is looked at."""
+        return self._limits(self.chain.preferred, pushdown)
+
+    def define_views(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> list[str]:
         def define(member: Member) -> list[str]:
-            parts, deletions = self._debts.missing(member)
-            opened = member.read(lambda backend, _: backend.define_views(connection))
+            asked = without_limits(pushdown)
+            parts, deletions = self._debts.missing(member, first, last, asked)
+            wanted = BOTH if parts or deletions else tables
+            opened = member.read(
+                lambda backend, _: backend.define_views(
+                    connection, first, last, wanted, asked if parts or deletions else pushdown
+                )
+            )
             if parts or deletions:
                 unite(connection, parts, deletions)
             return opened
@@ -186,6 +207,14 @@ class Selected(Backend):
         ids = list(rejected_ids)
         for _ in self._everywhere(lambda backend: backend.take_rejected(ids)):
             pass
+
+    def _limits(self, member: Member, pushdown: Pushdown | None) -> bool:
+        if pushdown is None or not member.standing.may_be_used():
+            return False
+        try:
+            return member.backend().limits(pushdown)
+        except IssuelakeError:  # which it will say when it is read
+            return False
 
     def _everywhere(self, work: Callable[[Backend], T]) -> Iterator[tuple[Member, T]]:
         """What `work` answers about every member that can answer."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from resources import schema
-from resources.backend import BOTH, ISSUES, RUNS, Backend, Pushdown
+from resources.backend import BOTH, COUNTED, ISSUES, RUNS, Backend, Pushdown
 from resources.lake.read import duckdb_type
 from resources.session import sql
 
@@ -85,6 +85,37 @@ def unite(
         connection.execute(
             f"CREATE TEMP VIEW {table} AS {sql('resources', 'united').format(table=table, columns=columns)}"
         )
+
+
+def without_limits(pushdown: Pushdown | None) -> Pushdown | None:
+    """`pushdown`, for a read after which rows may be left out or added: all of each row, and all rows."""
+    return None if pushdown is None else replace(pushdown, columns=None, newest=False, limit=None)
+
+
+def count(connection: duckdb.DuckDBPyConnection, pushdown: Pushdown) -> None:
+    """Create the relation `COUNTED` out of `issues`, which the backend has not counted itself."""
+    of_runs = {
+        "target_plugin = ?": pushdown.plugin,
+        "validation_run_id = ?": pushdown.run_id,
+        '"timestamp" >= ?': pushdown.since,
+        '"timestamp" <= ?': pushdown.until,
+    }
+    of_issues = {
+        "list_contains(?, severity::VARCHAR)": pushdown.severities and list(pushdown.severities),
+        "list_contains(?, category)": pushdown.categories and list(pushdown.categories),
+        "fingerprint = ?": pushdown.fingerprint,
+    }
+    where = {condition: value for condition, value in of_runs.items() if value is not None}
+    more = {condition: value for condition, value in of_issues.items() if value is not None}
+    statement = sql("resources", "counted").format(
+        where=" AND ".join(where) or "true", filter=" AND ".join(more) or "true"
+    )
+    table = connection.sql(
+        statement, params=[*where.values(), *where.values(), *more.values()]
+    ).to_arrow_table()
+    connection.register("counted_now", table)
+    connection.execute(f"CREATE TEMP TABLE {COUNTED} AS FROM counted_now")
+    connection.unregister("counted_now")
 
 
 def _rename(connection: duckdb.DuckDBPyConnection, table: str) -> None:

@@ -160,7 +160,7 @@ def test_days_conditions_and_columns_are_pushed_down(mongo_server: Mongo) -> Non
     assert "$filter" in fields["issues"]
     assert (by_id["docsExamined"], by_id["nreturned"]) == (1, 1)
     assert by_day["docsExamined"] == 50
-    assert by_day["command"]["projection"] == {"issues": 0, "parts": 0}
+    assert "issues" not in by_day["command"]["projection"]
 
 
 def test_indexes_and_version(mongo_server: Mongo) -> None:
@@ -169,7 +169,12 @@ def test_indexes_and_version(mongo_server: Mongo) -> None:
     with MongoClient[dict[str, Any]](mongo_server.url) as client:
         database = client[place.database]
         keys = [index["key"] for index in database["runs.of-plugins"].index_information().values()]
-        assert keys == [[("_id", 1)], [("run_date", 1)], [("target_plugin", 1), ("timestamp", 1)]]
+        assert keys == [
+            [("_id", 1)],
+            [("run_date", 1)],
+            [("timestamp", 1)],
+            [("target_plugin", 1), ("timestamp", 1)],
+        ]
         meta = database["runs.of-plugins_meta"]
         assert meta.find_one({"_id": "schema"})["version"] == 1
         meta.update_one({"_id": "schema"}, {"$set": {"version": 2}})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.operations.dispatch import run
 from resources.errors import StorageError
 from resources.lake.marks import Audit
 from resources.selection.chain import look_at
@@ -261,3 +262,38 @@ def test_replicas_get_every_batch_and_stand_in(tmp_path: Path) -> None:
     for name in ("first", "replica"):
         check(world.lake(name), {"a": stored("a"), "b": stored("b")})
     SwitchedLake.states.clear()
+
+
+def test_a_page_is_limited_by_the_database_and_whole_where_others_hold_something(tmp_path: Path) -> None:
+    """The database finds the page by an index while nobody holds anything for it; else all is united."""
+    folder = tmp_path / "remote"
+    config = {
+        "storage_config": {
+            "fsspec": {"url": str(folder), "priority": 1, "health_check_interval": 0},
+            "sqlite": {"database_path": str(tmp_path / "issues.db")},
+            "local_file": {"storage_path": str(tmp_path / "lake")},
+        }
+    }
+
+    def ask(**document: object) -> dict[str, object]:
+        answer = run({**document, **config})
+        assert answer["success"], answer
+        return answer
+
+    config["storage_config"]["sqlite"]["priority"] = 0
+    ask(issues=document("a"))
+    assert page(ask(operation="get_issues", query={"limit": 1})) == (2, 2, ["a v0 #0"])
+    config["storage_config"]["sqlite"]["priority"] = 2
+    folder.write_text("in the way")
+    ask(issues=document("b", DAYS[1], issues=3))
+    folder.unlink()
+    query = {"limit": 1, "severity": ["high"]}
+    assert page(ask(operation="get_issues", query=query)) == (3, 1, ["b v0 #1"])
+    config["storage_config"]["sqlite"]["priority"] = 0
+    assert page(ask(operation="get_issues", query=query)) == (5, 2, ["b v0 #1"])
+
+
+def page(answer: dict[str, object]) -> tuple[object, object, list[str]]:
+    data = answer["issues_data"]
+    assert isinstance(data, dict)
+    return data["total_count"], data["filtered_count"], [i["description"] for i in data["issues"]]

@@ -38,6 +38,7 @@ TEXT_BYTES = 1024 * 1024
 _ISSUE_OVERHEAD = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AT_ONCE = 512
+_ISSUES_AT_ONCE = 10_000
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Stamp:
 def encode(runs: pa.Table, issues: pa.Table, stamps: Mapping[int, Stamp]) -> Iterator[Stored]:
     """The documents of the rows of `runs` that `stamps` names."""
     bounds = [0, *accumulate(counts(runs))]
-    columns = [_Texts(issues[name]) for name in ISSUE_FIELDS]
+    of_runs = _Issues(issues)
     sizes = pc.cumulative_sum(_sizes(issues)) if issues.num_rows else pa.array([], pa.int64())
     rows = sorted(stamps)
     for start in range(0, len(rows), _AT_ONCE):
@@ -71,10 +72,7 @@ def encode(runs: pa.Table, issues: pa.Table, stamps: Mapping[int, Stamp]) -> Ite
             stamp = stamps[row]
             _put_moment(document, "stored_at", _microseconds(stamp.stored_at))
             document["batch_id"] = stamp.batch_id
-            document["issues"] = [
-                {name: value for name, value in zip(ISSUE_FIELDS, issue, strict=True) if value is not None}
-                for issue in zip(*(column.values(first, last) for column in columns), strict=True)
-            ]
+            document["issues"] = of_runs.documents(first, last)
             texts = (document.get(name, "") for name in ("_id", "metadata", "extra", "source"))
             size = 1000 + 4 * sum(map(len, texts))  # of UTF-8, at most
             if last > first:
@@ -95,6 +93,33 @@ def moment(document: Document, name: str) -> datetime:
     """The exact moment that stands under `name`."""
     at: datetime = document[name].replace(tzinfo=UTC)
     return at + timedelta(microseconds=document[f"{name}_micros"])
+
+
+class _Issues:
+    """The issues of a table as documents, some thousands of which are made at a time."""
+
+    def __init__(self, issues: pa.Table) -> None:
+        self._columns = {name: _Texts(issues[name]) for name in ISSUE_FIELDS}
+        self._start = self._end = 0
+        self._made: list[Document] = []
+
+    def documents(self, first: int, last: int) -> list[Document]:
+        """Those of the rows from `first` to `last`; later calls ask for later rows."""
+        if last > self._end:
+            self._start, self._end = first, max(last, first + _ISSUES_AT_ONCE)
+            self._made = self._make()
+        return self._made[first - self._start : last - self._start]
+
+    def _make(self) -> list[Document]:
+        columns = {name: c.values(self._start, self._end) for name, c in self._columns.items()}
+        columns = {name: values for name, values in columns.items() if any(v is not None for v in values)}
+        documents = [dict(zip(columns, issue, strict=True)) for issue in zip(*columns.values(), strict=True)]
+        for name, values in columns.items():
+            if None in values:
+                for document in documents:
+                    if document[name] is None:
+                        del document[name]
+        return documents
 
 
 class _Texts:

@@ -7,17 +7,16 @@ the driver's batches and leave as Arrow, so that at no time more than a batch of
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
-from resources.backend import ISSUES as ISSUES_TABLE
+from resources.backend import COUNTED, Pushdown
 from resources.backend import RUNS as RUNS_TABLE
-from resources.backend import Pushdown
 from resources.backends.mongodb.connection import Connection, Document
-from resources.backends.mongodb.deletions import hidden
+from resources.backends.mongodb.deletions import Copies, hidden
+from resources.backends.mongodb.selecting import columns, counted, narrowed, projection, selection
 from resources.errors import Vanished
 from resources.lake.read import duckdb_type
-from resources.schema import ISSUES, RUN_DATE, RUNS
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 _ROWS = 20_000
 """So many runs and issues go to DuckDB at a time."""
-_RUN_OF_ISSUE = ("timestamp", "timestamp_micros", "target_plugin", "batch_id", "run_date", "parts")
-_TABLES = {RUNS_TABLE: (*RUNS, RUN_DATE), ISSUES_TABLE: (*ISSUES, RUN_DATE)}
 
 
 def define(
@@ -38,111 +35,91 @@ def define(
     pushdown: Pushdown,
 ) -> None:
     """Create the temporary tables `tables` in `duck`. Raises `StorageError` or `Vanished`."""
-    for table in tables:
-        columns = ", ".join(f"{c.name} {duckdb_type(c)}" for c in _TABLES[table])
-        duck.execute(f"CREATE TEMP TABLE {table} ({columns})")
-    batches = _batches(connection, selection(first, last, tables, pushdown), projection(tables, pushdown))
+    kept = [table for table in tables if table != COUNTED]
+    for table in kept:
+        defined = ", ".join(f"{c.name} {duckdb_type(c)}" for c in columns(table, pushdown))
+        duck.execute(f"CREATE TEMP TABLE {table} ({defined})")
+    reading = _Reading(connection, first, last, kept, pushdown)
+    batches = reading.batches(count=COUNTED in tables)
     while True:
         with connection.doing("read"):  # and not what DuckDB does with it
             heads = next(batches, None)
         if heads is None:
-            return
-        _insert(duck, heads, tables)
+            break
+        _insert(duck, heads, kept, pushdown)
+    if COUNTED in tables:
+        duck.execute(
+            f"CREATE TEMP TABLE {COUNTED} AS SELECT ?::BIGINT AS total, ?::BIGINT AS filtered",
+            list(reading.counts),
+        )
 
 
-def selection(first: date | None, last: date | None, tables: Sequence[str], pushdown: Pushdown) -> Document:
-    """Which documents to read: all that a reader of `tables` can want."""
-    clauses: list[Document] = []
-    for operator, day in (("$gte", first), ("$lte", last)):
-        if day is not None:
-            moment = datetime.combine(day, time.min if operator == "$gte" else time.max)
-            clauses += [{"run_date": {operator: day.isoformat()}}, {"timestamp": {operator: moment}}]
-    for operator, moment_ in (("$gte", pushdown.since), ("$lte", pushdown.until)):
-        if moment_ is not None:
-            # The server has milliseconds, and forgets the rest of what it is given, too.
-            clauses.append(
-                {"timestamp": {operator: moment_ - timedelta(microseconds=moment_.microsecond % 1000)}}
-            )
-    if pushdown.plugin is not None:
-        clauses.append({"target_plugin": pushdown.plugin})
-    if pushdown.run_id is not None:
-        clauses.append({"_id": pushdown.run_id})
-    if tuple(tables) == (ISSUES_TABLE,):  # a run without such issues has nothing to say
-        clauses += _with_such_issues(pushdown)
-    return {"$and": clauses} if clauses else {}
+class _Reading:
+    """One read: its documents, and what was counted before they came."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        first: date | None,
+        last: date | None,
+        tables: Sequence[str],
+        pushdown: Pushdown,
+    ) -> None:
+        self.counts = (0, 0)
+        self._connection = connection
+        self._days = first, last
+        self._tables = tables
+        self._pushdown = pushdown
+
+    def batches(self, count: bool) -> Iterator[list[Document]]:
+        """The documents, so many at a time as have about `_ROWS` rows."""
+        connection = self._connection
+        collections = connection.reading
+        with connection.session() as session:
+            gone = hidden(collections, session)
+            deletions = 0 if session else collections.deletions.count_documents({})
+            if count:
+                self.counts = counted(collections, *self._days, self._pushdown, gone, session)
+            narrow = narrowed(collections, *self._days, self._pushdown, gone, session)
+            query = selection(*self._days, self._tables, narrow)
+            found = 0
+            for heads in _batches(connection, query, projection(self._tables, narrow), gone, session):
+                found += len(heads)
+                yield heads
+            if session is None and (
+                collections.deletions.count_documents({}) != deletions
+                or (narrow is not self._pushdown and not found)
+            ):
+                raise Vanished(f"Runs in {connection.url} went while they were read: read again.")
 
 
-def _with_such_issues(pushdown: Pushdown) -> list[Document]:
-    clauses: list[Document] = []
-    if pushdown.severities is not None:
-        counts = [{f"{severity}_issues": {"$gt": 0}} for severity in pushdown.severities]
-        clauses.append({"$or": counts} if counts else {"_id": {"$in": []}})
-    wanted = _wanted(pushdown)
-    if wanted:
-        such = {"issues": {"$elemMatch": {name: {"$in": values} for name, values in wanted.items()}}}
-        clauses.append({"$or": [such, {"parts": {"$exists": True}}]})
-    return clauses
-
-
-def _wanted(pushdown: Pushdown) -> dict[str, list[str]]:
-    """The values that the fields of an issue must have."""
-    wanted = {}
-    if pushdown.severities is not None:
-        wanted["severity"] = list(pushdown.severities)
-    if pushdown.categories is not None:
-        wanted["category"] = list(pushdown.categories)
-    if pushdown.fingerprint is not None:
-        wanted["fingerprint"] = [pushdown.fingerprint]
-    return wanted
-
-
-def projection(tables: Sequence[str], pushdown: Pushdown) -> Document:
-    """Which fields of the documents, and which of their issues, to read."""
-    if ISSUES_TABLE not in tables:
-        return {"issues": 0, "parts": 0}
-    fields: Document = dict.fromkeys(_RUN_OF_ISSUE, 1)
-    if RUNS_TABLE in tables:
-        fields |= {c.name: 1 for c in RUNS if c.name != "validation_run_id"} | {"stored_at_micros": 1}
-    wanted = _wanted(pushdown)
-    if not wanted:
-        return {**fields, "issues": 1}
-    such = [{"$in": [f"$$this.{name}", {"$literal": values}]} for name, values in wanted.items()]
-    return {**fields, "issues": {"$filter": {"input": "$issues", "cond": {"$and": such}}}}
-
-
-def _batches(connection: Connection, query: Document, fields: Document) -> Iterator[list[Document]]:
-    """The documents, so many at a time as have about `_ROWS` rows."""
+def _batches(
+    connection: Connection, query: Document, fields: Document, gone: Copies, session: ClientSession | None
+) -> Iterator[list[Document]]:
     from bson.codec_options import DatetimeConversion
 
     collections = connection.reading
     options = collections.runs.codec_options.with_options(datetime_conversion=DatetimeConversion.DATETIME_MS)
     runs = collections.runs.with_options(options)
-    with connection.session() as session:
-        gone = hidden(collections, session)
-        deletions = 0 if session else collections.deletions.count_documents({})
-        seen: set[str] = set()
-        heads: list[Document] = []
-        rows = 0
-        with runs.find(query, fields, session=session) as cursor:
-            for head in cursor:
-                if (head["_id"], head["batch_id"]) in gone:
-                    continue
-                if session is None:  # then an index may show a run again that has moved on in it
-                    if head["_id"] in seen:
-                        raise Vanished(
-                            f"A run in {connection.url} was replaced while it was read: read again."
-                        )
-                    seen.add(head["_id"])
-                if "parts" in head:
-                    _join(connection, head, session)
-                heads.append(head)
-                rows += 1 + len(head.get("issues", ()))
-                if rows >= _ROWS:
-                    yield heads
-                    heads, rows = [], 0
-        if session is None and collections.deletions.count_documents({}) != deletions:
-            raise Vanished(f"Runs in {connection.url} were deleted while they were read: read again.")
-        yield heads
+    seen: set[str] = set()
+    heads: list[Document] = []
+    rows = 0
+    with runs.find(query, fields, session=session) as cursor:
+        for head in cursor:
+            if (head["_id"], head["batch_id"]) in gone:
+                continue
+            if session is None:  # then an index may show a run again that has moved on in it
+                if head["_id"] in seen:
+                    raise Vanished(f"A run in {connection.url} was replaced while it was read: read again.")
+                seen.add(head["_id"])
+            if "parts" in head:
+                _join(connection, head, session)
+            heads.append(head)
+            rows += 1 + len(head.get("issues", ()))
+            if rows >= _ROWS:
+                yield heads
+                heads, rows = [], 0
+    yield heads
 
 
 def _join(connection: Connection, head: Document, session: ClientSession | None) -> None:
@@ -155,12 +132,14 @@ def _join(connection: Connection, head: Document, session: ClientSession | None)
     join(head, [found[i] for i in head["parts"]])
 
 
-def _insert(duck: duckdb.DuckDBPyConnection, heads: list[Document], tables: Sequence[str]) -> None:
+def _insert(
+    duck: duckdb.DuckDBPyConnection, heads: list[Document], tables: Sequence[str], pushdown: Pushdown
+) -> None:
     from resources.backends.mongodb.documents import issues_table, runs_table
 
     runs = runs_table(heads)
     for table in tables:
         rows = runs if table == RUNS_TABLE else issues_table(heads, runs)
-        duck.register("arrived", rows)
+        duck.register("arrived", rows.select([c.name for c in columns(table, pushdown)]))
         duck.execute(f"INSERT INTO {table} BY NAME FROM arrived")
         duck.unregister("arrived")

@@ -68,11 +68,22 @@ class MongoStore(Backend):
 
         return layout.relisting(attempt)
 
-    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+    def limits(self, pushdown: Pushdown) -> bool:
+        """A run's document counts its issues by severity, and not by anything else."""
+        return pushdown.categories is None and pushdown.fingerprint is None
+
+    def define_views(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> list[str]:
         def attempt() -> None:
             for table in BOTH:
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
-            self._define(connection, None, None, BOTH, None)
+            self._define(connection, first, last, tables, pushdown)
 
         layout.relisting(attempt)
         return []
@@ -205,6 +216,7 @@ class MongoStore(Backend):
         collections = self._connection.writing
         self._refuse_newer()
         collections.runs.create_index("run_date")
+        collections.runs.create_index("timestamp")
         collections.runs.create_index([("target_plugin", 1), ("timestamp", 1)])
         version = {"$setOnInsert": {"version": SCHEMA_VERSION, "made": datetime.now(UTC)}}
         collections.meta.update_one({"_id": "schema"}, version, upsert=True)

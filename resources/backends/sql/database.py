@@ -18,8 +18,9 @@ from resources.backend import BOTH, RUNS, Backend, Pushdown
 from resources.backends.sql import reading
 from resources.backends.sql.dialect import Dialect
 from resources.backends.sql.files import TableFiles
-from resources.backends.sql.reading import IDS_AT_ONCE, Wanted, run_key
+from resources.backends.sql.reading import IDS_AT_ONCE
 from resources.backends.sql.rows import issues_rows, runs_rows
+from resources.backends.sql.selecting import Wanted, run_key
 from resources.backends.sql.session import Session
 from resources.backends.sql.tables import RUN_KEY, tables
 from resources.health import Health
@@ -83,12 +84,22 @@ class Database(Backend):
         pushdown: Pushdown | None = None,
     ) -> T:
         with cursor() as connection:
-            self._copy(connection, tables, Wanted(first, last, pushdown))
+            self._copy(connection, tables, Wanted(first, last, pushdown or Pushdown()))
             return work(connection)
 
-    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        """Copy `runs` and `issues`, as they are now, into temporary tables; no file is read later."""
-        self._copy(connection, BOTH, Wanted())
+    def limits(self, pushdown: Pushdown) -> bool:  # noqa: ARG002  (all of it is SQL)
+        return True
+
+    def define_views(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> list[str]:
+        """Copy what is asked for, as it is now, into temporary tables; no file is read later."""
+        self._copy(connection, tables, Wanted(first, last, pushdown or Pushdown()))
         return []
 
     def days(self) -> list[date]:

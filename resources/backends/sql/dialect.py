@@ -29,6 +29,8 @@ class Dialect(ABC):
     """Options of a connection whose reads all see one moment."""
     writes: dict[str, Any]
     secret: str = ""
+    patience: float
+    """Seconds after which what did not go through is not tried again."""
 
     @abstractmethod
     def engine(self) -> sa.Engine:
@@ -57,6 +59,10 @@ class Dialect(ABC):
         """`value` as a column of texts holds it."""
         return value
 
+    def one_of(self, column: sa.ColumnElement[str], values: list[str]) -> sa.ColumnElement[bool]:
+        """Whether a column is exactly one of some texts."""
+        return column.in_(values)
+
     def insert(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
         """Add `rows`, whose columns are those of `table`, in the quickest way there is."""
         quote = connection.dialect.identifier_preparer
@@ -68,7 +74,7 @@ class Dialect(ABC):
         )
         for start in range(0, rows.num_rows, ROWS_AT_ONCE):
             part = rows.slice(start, ROWS_AT_ONCE)
-            columns = [_plain(column).to_pylist() for column in part.columns]
+            columns = [plain(column).to_pylist() for column in part.columns]
             connection.exec_driver_sql(statement, list(zip(*columns, strict=True)))
 
     def column(self, values: list[Any], kind: pa.DataType) -> pa.Array:
@@ -88,6 +94,7 @@ class ServerDialect(Dialect):
         self.settings = settings
         self.url = settings.place()
         self.secret = settings.password
+        self.patience = settings.timeout_seconds
         self.writes = {"isolation_level": "READ COMMITTED"}
 
     @abstractmethod
@@ -119,7 +126,7 @@ class ServerDialect(Dialect):
         )
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Moments and days as texts, in UTC, which drivers hand on as they are."""
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.timestamp("us")).cast(pa.string())

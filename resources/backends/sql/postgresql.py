@@ -34,11 +34,22 @@ class PostgresqlDialect(ServerDialect):
         self.reads = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._ssl_mode = settings.ssl_mode or ("verify-full" if settings.ssl_ca else "prefer")
 
+    def engine(self) -> sa.Engine:
+        engine = super().engine()
+        from resources.backends.sql.patience import connect
+
+        @sa.event.listens_for(engine, "do_connect")
+        def patiently(_: Any, __: Any, arguments: list[Any], named: dict[str, Any]) -> Any:
+            return connect(self.settings.timeout_seconds, *arguments, **named)
+
+        return engine
+
     def arguments(self) -> dict[str, Any]:
         milliseconds = round(self.settings.timeout_seconds * 1000)
         arguments: dict[str, Any] = {
             "connect_timeout": max(1, round(self.settings.timeout_seconds)),
             "tcp_user_timeout": milliseconds,
+            "keepalives_idle": max(1, round(self.settings.timeout_seconds)),
             "sslmode": self._ssl_mode,
             "options": f"-c timezone=UTC -c lock_timeout={milliseconds}",
             "application_name": "issuelake",

@@ -2,83 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
 from resources import schema
-from resources.backend import ISSUES, RUNS, Pushdown
+from resources.backend import COUNTED
 from resources.backends.sql.dialect import ROWS_AT_ONCE, Dialect
-from resources.backends.sql.tables import INDEXED_CHARACTERS, RUN_KEY, Tables, indexed
+from resources.backends.sql.selecting import (
+    Wanted,
+    columns,
+    counted,
+    narrowed,
+    oldest,
+    run_key,
+    statement,
+)
+from resources.backends.sql.tables import RUN_KEY, Tables
 from resources.lake.index import Copy
-from resources.lake.layout import content_name
 from resources.lake.read import duckdb_type
 
 if TYPE_CHECKING:
     import duckdb
 
-_COLUMNS = {RUNS: (*schema.RUNS, schema.RUN_DATE), ISSUES: (*schema.ISSUES, schema.RUN_DATE)}
 _INCOMING = "incoming"
 IDS_AT_ONCE = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which rows are asked for."""
-
-    first: date | None = None
-    last: date | None = None
-    pushdown: Pushdown | None = None
-
-
-def run_key(run_id: str) -> str:
-    """What stands for a run id in the tables' keys (32 hex digits)."""
-    return content_name([run_id])
-
-
-def statement(tables: Tables, dialect: Dialect, table: str, wanted: Wanted) -> sa.Select[Any]:
-    """The rows of `table` that are asked for, and perhaps some more."""
-    of = tables.runs if table == RUNS else tables.issues
-    conditions: list[sa.ColumnElement[bool]] = []
-    if wanted.first is not None:
-        conditions.append(of.c.run_date >= dialect.day(wanted.first))
-    if wanted.last is not None:
-        conditions.append(of.c.run_date <= dialect.day(wanted.last))
-    if wanted.pushdown is not None:
-        conditions += _pushed(of, dialect, wanted.pushdown)
-        if table == ISSUES:
-            conditions += _pushed_to_issues(of, dialect, wanted.pushdown)
-    return sa.select(*(of.c[c.name] for c in _COLUMNS[table])).where(*conditions)
-
-
-def _pushed(of: sa.Table, dialect: Dialect, pushdown: Pushdown) -> Iterator[sa.ColumnElement[bool]]:
-    if pushdown.plugin is not None:
-        plugin = dialect.text(pushdown.plugin)
-        column = indexed(of.c.target_plugin, dialect.name)
-        if column is not of.c.target_plugin:
-            yield column == plugin[:INDEXED_CHARACTERS]
-        yield of.c.target_plugin == plugin
-    if pushdown.run_id is not None:
-        yield of.c[RUN_KEY] == run_key(pushdown.run_id)
-    if pushdown.since is not None:
-        yield of.c.timestamp >= dialect.moment(pushdown.since)
-    if pushdown.until is not None:
-        yield of.c.timestamp <= dialect.moment(pushdown.until)
-
-
-def _pushed_to_issues(
-    issues: sa.Table, dialect: Dialect, pushdown: Pushdown
-) -> Iterator[sa.ColumnElement[bool]]:
-    if pushdown.severities is not None:
-        yield issues.c.severity.in_(pushdown.severities)
-    if pushdown.categories is not None:
-        yield issues.c.category.in_([dialect.text(category) for category in pushdown.categories])
-    if pushdown.fingerprint is not None:
-        yield issues.c.fingerprint == dialect.text(pushdown.fingerprint)
 
 
 def copy(
@@ -89,25 +39,47 @@ def copy(
     names: Sequence[str],
     wanted: Wanted,
 ) -> None:
-    """Make the temporary tables `names` in `target`, and fill them."""
-    for name in names:
-        columns = _COLUMNS[name]
-        # Left by an attempt that did not get through.
-        target.execute(f"DROP TABLE IF EXISTS temp.{name}")
-        defined = ", ".join(f'"{c.name}" {duckdb_type(c)}' for c in columns)
-        target.execute(f"CREATE TEMP TABLE {name} ({defined})")
-        kinds = schema.arrow_schema(columns).types
-        rows = source.execution_options(stream_results=True, max_row_buffer=ROWS_AT_ONCE).execute(
-            statement(tables, dialect, name, wanted)
+    """Make the temporary relations `names` in `target`."""
+    if COUNTED in names:
+        query = counted(tables, dialect, wanted)
+        *counts, moment = source.execute(query).one()
+        wanted = narrowed(wanted, dialect, moment)
+        total, filtered = map(int, counts)
+        target.execute(
+            f"CREATE OR REPLACE TEMP VIEW {COUNTED} AS"
+            f" SELECT {total}::BIGINT AS total, {filtered}::BIGINT AS filtered"
         )
-        for part in rows.partitions(ROWS_AT_ONCE):
-            values = [
-                dialect.column(list(column), kind)
-                for column, kind in zip(zip(*part, strict=True), kinds, strict=True)
-            ]
-            target.register(_INCOMING, pa.table(values, [c.name for c in columns]))
-            target.execute(f"INSERT INTO {name} FROM {_INCOMING}")
+    elif wanted.pushdown.newest:
+        wanted = narrowed(wanted, dialect, source.scalar(oldest(tables, dialect, wanted)))
+    for name in names:
+        if name != COUNTED:
+            _copy_rows(source, target, name, statement(tables, dialect, name, wanted), dialect, wanted)
+
+
+def _copy_rows(
+    source: sa.Connection,
+    target: duckdb.DuckDBPyConnection,
+    name: str,
+    query: sa.Select[Any],
+    dialect: Dialect,
+    wanted: Wanted,
+) -> None:
+    asked = columns(name, wanted)
+    kinds = schema.arrow_schema(tuple(asked)).types
+    typed = ", ".join(f'"{c.name}"::{duckdb_type(c)} AS "{c.name}"' for c in asked)
+    # A table of that name has been left by an attempt that did not get through.
+    into = f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {typed} FROM {_INCOMING}"
+    with source.execution_options(stream_results=True, max_row_buffer=ROWS_AT_ONCE).execute(query) as rows:
+        more = True
+        while more:
+            part = rows.fetchmany(ROWS_AT_ONCE)
+            more = len(part) == ROWS_AT_ONCE
+            values = zip(*part, strict=True) if part else [()] * len(asked)
+            arrays = [dialect.column(list(v), kind) for v, kind in zip(values, kinds, strict=True)]
+            target.register(_INCOMING, pa.table(arrays, [c.name for c in asked]))
+            target.execute(into)
             target.unregister(_INCOMING)
+            into = f"INSERT INTO {name} FROM {_INCOMING}"
 
 
 def copies(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.backends.sql.reading import run_key
+from resources.backends.sql.selecting import run_key
 from resources.backends.sql.tables import RUN_KEY
 from resources.lake.batch import Batch
 from resources.schema import ISSUES, RUN_DATE, RUNS

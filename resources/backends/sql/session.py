@@ -46,13 +46,15 @@ class Session:
         return self._transaction(verb, self.dialect.writes, work)
 
     def _transaction(self, verb: str, options: dict[str, Any], work: Callable[[sa.Connection], T]) -> T:
+        give_up = time.monotonic() + self.dialect.patience
         for attempt in range(ATTEMPTS):
             try:
                 self._make_ready()
                 return self._once(options, work)
             except (sa.exc.SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
                 cause = getattr(error, "orig", None) or error
-                if attempt + 1 == ATTEMPTS or not self.dialect.passing(cause):
+                last = attempt + 1 == ATTEMPTS or time.monotonic() > give_up
+                if last or not self.dialect.passing(cause):
                     raise StorageError(f"Could not {verb} {self.dialect.url}: {self._said(cause)}") from None
             time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.01 * 2**attempt)))
         raise AssertionError("the last attempt answers or raises")

@@ -27,6 +27,7 @@ class SqliteDialect(Dialect):
         self.reads = {_BEGIN: "BEGIN"}
         self.writes = {_BEGIN: "BEGIN IMMEDIATE"}
         self._settings = settings
+        self.patience = settings.connection_timeout
         self.url = f"sqlite:///{settings.place()}"
 
     def engine(self) -> sa.Engine:

@@ -13,7 +13,7 @@ from resources import schema
 from resources.errors import ConfigError, StorageError
 from resources.schema import Column
 
-VERSION = 1
+VERSION = 2
 """Of the tables. Raise it where they change: an older database is brought up to date when it is opened."""
 
 INDEXED_CHARACTERS = 191
@@ -90,7 +90,7 @@ def tables(name: str, dialect: str) -> Tables:
         ),
     )
     for of in (runs, issues):
-        sa.Index(f"{of.name}_run_date", of.c.run_date)
+        sa.Index(f"{of.name}_moment", of.c.run_date, of.c.timestamp)
         _text_index(of, dialect, "validation_run_id")
         _text_index(of, dialect, "target_plugin", of.c.timestamp)
     sa.Index(f"{issues.name}_fingerprint", issues.c.fingerprint)

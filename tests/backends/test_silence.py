@@ -1,0 +1,86 @@
+"""A database that has fallen silent: what is asked of it ends in time, and goes on when it is back."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assets import answers
+from resources.backend import Backend
+from resources.backends.mongodb import MongoDb
+from resources.backends.sql.settings import Mysql, Postgresql, Sqlite
+from resources.config import Storage
+from resources.errors import StorageError
+from tests.backends.sql_servers import settings
+from tests.lake.state import append, document, read, stored
+from tests.proxy import Proxy, proxy
+from tests.servers import Mongo, Sql
+
+PATIENCE = 1.0
+AT_MOST = 15 * PATIENCE
+"""MongoDB looks for another server before it gives up, and everybody shares the machine."""
+
+
+@pytest.fixture(params=["postgresql", "mysql", "mongodb"])
+def behind_a_proxy(request: pytest.FixtureRequest) -> Iterator[tuple[Proxy, Backend]]:
+    """A backend that waits `PATIENCE` seconds, and the network before its server."""
+    if request.param == "mongodb":
+        mongo: Mongo = request.getfixturevalue("mongo_server")
+        with proxy(mongo.port) as network:
+            url = f"mongodb://127.0.0.1:{network.port}/?directConnection=true"
+            yield (
+                network,
+                MongoDb(connection_string=url, collection="silence", timeout_seconds=PATIENCE).open(),
+            )
+        return
+    server: Sql = request.getfixturevalue(f"{request.param}_server")
+    kind: Any = {"postgresql": Postgresql, "mysql": Mysql}[request.param]
+    with proxy(server.port) as network:
+        yield network, settings(kind, server, port=network.port, timeout_seconds=PATIENCE).open()
+
+
+QUESTIONS: dict[str, Callable[[Backend], object]] = {
+    "store": lambda backend: append(backend, [document("b")]),
+    "read": read,
+    "latest": lambda backend: answers.latest(Storage("silent", backend)),
+    "days": lambda backend: backend.days(),
+    "delete": lambda backend: backend.delete(["a"]),
+    "files": lambda backend: backend.rejected(),
+}
+
+
+@pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
+def test_a_black_hole_ends_in_time(
+    behind_a_proxy: tuple[Proxy, Backend], ask: Callable[[Backend], object]
+) -> None:
+    network, backend = behind_a_proxy
+    append(backend, [document("a")])
+    network.black_hole = True
+    started = time.monotonic()
+    with pytest.raises(StorageError):
+        ask(backend)
+    assert time.monotonic() - started < AT_MOST
+    network.black_hole = False
+    assert read(backend)["a"] == stored("a")
+
+
+def test_a_locked_file_is_waited_for_only_so_long(tmp_path: Path) -> None:
+    place = Sqlite(database_path=str(tmp_path / "issues.db"), connection_timeout=PATIENCE)
+    backend = place.open()
+    append(backend, [document("a")])
+    with closing(sqlite3.connect(place.database_path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        with pytest.raises(StorageError, match="locked"):
+            append(backend, [document("b")])
+        assert PATIENCE * 0.9 < time.monotonic() - started < AT_MOST
+        assert set(read(backend)) == {"a"}
+        other.execute("ROLLBACK")
+    append(backend, [document("b")])
+    assert set(read(backend)) == {"a", "b"}
