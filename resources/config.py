@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from resources.backend import Backend
 from resources.backends import BACKENDS, settings_of
+from resources.backends.custom import CUSTOM_BACKENDS, CustomBackend, custom_keys
 from resources.backends.settings import Settings
 from resources.errors import ConfigError, IssuelakeError
 from resources.secrets import scrubbed
@@ -160,10 +161,17 @@ def configured(document: dict[str, Any]) -> list[Configured]:
     given = document.get("storage_config") or {}
     if not isinstance(given, dict):
         raise ConfigError("storage_config must map the names of backends to their keys.")
-    for name in [*given, *([] if chosen == AUTO else [chosen])]:
-        if not isinstance(name, str) or name not in BACKENDS:
-            raise ConfigError(f"Unknown storage backend {name!r}; known are {AUTO}, {', '.join(BACKENDS)}.")
-    settings = {name: _settings(name, keys) for name, keys in given.items()}
+    custom = custom_keys(given, taken={AUTO: None, **BACKENDS})
+    known = (AUTO, *BACKENDS, *custom)
+    unknown_names = [name for name in given if name not in (*BACKENDS, CUSTOM_BACKENDS)]
+    for name in [*unknown_names, *([] if chosen in known else [chosen])]:
+        raise ConfigError(f"Unknown storage backend {name!r}; known are {', '.join(known)}.")
+    settings: dict[str, Settings] = {}
+    for name, keys in given.items():
+        if name == CUSTOM_BACKENDS:
+            settings |= {own: _custom_settings(own, own_keys) for own, own_keys in custom.items()}
+        else:
+            settings[name] = _settings(name, keys)
     if chosen != AUTO and chosen not in settings:
         settings[chosen] = _settings(chosen, {})
     several = chosen == AUTO or settings[chosen].failover
@@ -211,6 +219,11 @@ def active(backends: Sequence[Configured]) -> Configured:
 def _settings(name: str, keys: Any) -> Settings:
     where = f"storage_config.{name}"
     return settings_of(name).of(_expanded(keys if keys is not None else {}, where), where)
+
+
+def _custom_settings(name: str, keys: Any) -> Settings:
+    where = f"storage_config.{CUSTOM_BACKENDS}.{name}"
+    return CustomBackend.of(_expanded(keys if keys is not None else {}, where), where)
 
 
 def _expanded(value: Any, where: str) -> Any:

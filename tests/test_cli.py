@@ -27,6 +27,7 @@ READING = [
     ["rejected", "list"],
     ["deletions"],
     ["health"],
+    ["backends"],
     ["sql", "SELECT 1 AS one"],
 ]
 

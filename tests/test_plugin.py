@@ -23,6 +23,7 @@ from pipelines.operations.document import OPERATIONS
 from pipelines.operations.plain_yaml import from_yaml
 from pipelines.operations.schemas import input_schema, output_schema
 from resources.backends import BACKENDS
+from resources.backends.custom import CUSTOM_BACKENDS
 from tests import hadoop, servers
 
 ROOT = Path(__file__).parent.parent
@@ -102,7 +103,7 @@ def test_the_bill_of_materials_is_made_the_same_again() -> None:
 
 def test_every_backend_has_an_example_configuration() -> None:
     configured = [yaml.safe_load(path.read_text("utf-8"))["storage_config"] for path in CONFIGS]
-    assert {name for config in configured for name in config} == set(BACKENDS)
+    assert {name for config in configured for name in config} == {*BACKENDS, CUSTOM_BACKENDS}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

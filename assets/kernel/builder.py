@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
 from itertools import accumulate
 from typing import Any, cast
 from uuid import UUID
@@ -217,11 +216,8 @@ class Builder:
             None if run.metadata is None else _encode(run.metadata).decode(),
             None if extra is None else _encode(extra).decode(),
         )
-        # A document that ends by itself, then 32 bytes for each issue: no two contents feed the
-        # hash the same bytes.
         hashes = map(self._distinct.hashes.__getitem__, issues)
-        hashed = sha256(b"".join([_encode((run.validation_run_id, stated, *content)), *hashes]))
-        content_hash = hashed.hexdigest()[:32]
+        content_hash = contract.content_hash(run.validation_run_id, stated, content, hashes)
         moment = stated or delivery.modified or datetime.now(UTC)
         run_id = run.validation_run_id
         severities = bytes(map(self._distinct.severities.__getitem__, issues))

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli import delete, export, failover, health, ingesting, migrating, reading, upkeep
+from pipelines.cli import (
+    backends,
+    delete,
+    export,
+    failover,
+    health,
+    ingesting,
+    migrating,
+    reading,
+    upkeep,
+)
 from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
 
@@ -37,6 +47,7 @@ app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
 app.command("compact", rich_help_panel=KEEP)(upkeep.compact)
 app.command("delete", rich_help_panel=KEEP)(delete.delete)
 app.command("deletions", rich_help_panel=KEEP)(delete.deletions)
+app.command("backends", rich_help_panel=KEEP)(backends.backends)
 app.command("health", rich_help_panel=KEEP)(health.health)
 app.command("reconcile", rich_help_panel=KEEP)(failover.reconcile)
 app.add_typer(failover.ledger, name="ledger", rich_help_panel=KEEP)

@@ -34,7 +34,9 @@ async def process(context: Mapping[str, Any], config: Mapping[str, Any] | None =
 def _run(context: Mapping[str, Any], config: Mapping[str, Any] | None) -> dict[str, Any]:
     from pipelines.operations.dispatch import run
 
-    return run(_merged(context, config))
+    # Who gives `config` runs this; who gives `context` may be anybody.
+    owned = isinstance(context, Mapping) and context.get("storage_config") is None
+    return run(_merged(context, config), owned=owned)
 
 
 def _merged(context: Any, config: Any) -> Any:

@@ -16,6 +16,7 @@ from assets.query import Query
 from pipelines.operations.document import Document, parse
 from pipelines.operations.health import COUNTERS, status
 from pipelines.operations.storages import forget, opened
+from resources.backends.custom import only_installed
 from resources.config import AUTO, Configured, Storage, active, configuration, configured
 from resources.errors import IssuelakeError, QueryError, StorageError, UsageError
 from resources.secrets import scrubbed
@@ -34,16 +35,22 @@ class Outcome:
     misused: bool = False
 
 
-def run(document: Any, storage: str | None = None, config: str | Path | None = None) -> Answer:
+def run(
+    document: Any, storage: str | None = None, config: str | Path | None = None, owned: bool = False
+) -> Answer:
     """The answer to `document`; a failure of any kind is an answer too.
 
     `storage` or `config` (as for `resources.config.open_storage`) give the storage where the
-    document does not; without them `ISSUELAKE_CONFIG` does.
+    document does not; without them `ISSUELAKE_CONFIG` does. A document may come from anybody, so its
+    `storage_config` has no code imported that is not installed as a backend; unless it is `owned` by
+    whoever runs this, as a configuration file is.
     """
-    return outcome(document, storage, config).answer
+    return outcome(document, storage, config, owned).answer
 
 
-def outcome(document: Any, storage: str | None = None, config: str | Path | None = None) -> Outcome:
+def outcome(
+    document: Any, storage: str | None = None, config: str | Path | None = None, owned: bool = False
+) -> Outcome:
     """What `run` answers, and how it came about."""
     operation, backend = UNKNOWN, AUTO
     backends: list[Configured] = []
@@ -51,6 +58,8 @@ def outcome(document: Any, storage: str | None = None, config: str | Path | None
     try:
         asked = parse(document)
         operation = asked.operation
+        if not owned:
+            only_installed(asked.storage_config)
         backends = _backends(asked, storage, config)
         backend = active(backends).name
         if operation == "get_health_status":

@@ -11,6 +11,7 @@ from assets.exports.formats import FORMATS
 from assets.query import MAX_LIMIT, Query
 from pipelines.operations.document import Document
 from resources.backends import BACKENDS, settings_of
+from resources.backends.custom import CUSTOM_BACKENDS, CustomBackend
 from resources.config import AUTO
 from resources.schema import ISSUES, SEVERITIES, Column, json_schema
 from resources.selection.standing import State
@@ -209,7 +210,9 @@ ISSUES_DATA: dict[str, Any] = {
 
 def input_schema() -> Schema:
     """What `process` and `issuelake run` take."""
-    (document, query, *backends), definitions = _components([Document, Query, *map(settings_of, BACKENDS)])
+    (document, query, custom, *backends), definitions = _components(
+        [Document, Query, CustomBackend, *map(settings_of, BACKENDS)]
+    )
     properties = definitions["Document"]["properties"]
     run = {k: v for k, v in json_schema().items() if k != "$schema"}
     definitions["Run"] = run
@@ -217,10 +220,14 @@ def input_schema() -> Schema:
     properties["issues"] |= {"anyOf": runs}
     properties["query"] |= query
     known = [AUTO, *BACKENDS, None]
-    properties["storage_backend"] = {"enum": known, **_kept(properties["storage_backend"])}
+    properties["storage_backend"] = {
+        "anyOf": [{"enum": known}, {"type": "string", "description": f"a name under {CUSTOM_BACKENDS}"}],
+        **_kept(properties["storage_backend"]),
+    }
     properties["storage_config"] = {
         "type": ["object", "null"],
-        "properties": dict(zip(BACKENDS, backends, strict=True)),
+        "properties": dict(zip(BACKENDS, backends, strict=True))
+        | {CUSTOM_BACKENDS: {"type": "object", "additionalProperties": custom}},
         "additionalProperties": False,
         **_kept(properties["storage_config"]),
     }

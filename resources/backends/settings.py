@@ -81,6 +81,10 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         """The storage itself. Raises `ConfigError`, `UsageError` or `StorageError`."""
         raise NotImplementedError
 
+    def unusable(self) -> str | None:
+        """Why `auto` passes it over, where its code cannot be loaded; None where it can."""
+        return None
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{key}={value}' for key, value in self._shown())})"
 

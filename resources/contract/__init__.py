@@ -4,6 +4,7 @@
 (`quick`) where that can be vouched for and by the long one (`exact`) where not.
 """
 
+from resources.contract.content import content_hash
 from resources.contract.exact import parse_json, read_exactly, shown
 from resources.contract.files import RUN_FILE_SUFFIXES, UTF8_BOM, split, split_again
 from resources.contract.model import (
@@ -40,6 +41,7 @@ __all__ = [
     "Run",
     "Shape",
     "UnreadRun",
+    "content_hash",
     "may_hide_colons",
     "parse_json",
     "parse_timestamp",

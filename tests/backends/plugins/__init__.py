@@ -1,0 +1,1 @@
+"""PlugPipe plugins as one may meet them."""
