@@ -16,7 +16,7 @@ from resources.backends.custom import CustomBackend
 from resources.backends.custom.loading import BUILT_IN, installed, load
 from resources.backends.drivers import missing_extra
 from resources.config import Configured
-from resources.deadline import begun
+from resources.deadline import begin
 from resources.errors import IssuelakeError
 from resources.secrets import scrubbed, told
 
@@ -52,9 +52,9 @@ class Listed:
 
 def listing(backends: Sequence[Configured], seconds: float = DEADLINE) -> list[Listed]:
     """The configured `backends`, then whatever else could be; looked at side by side."""
-    looked = [begun(_looking(backend)) for backend in backends]
+    looked = [begin(_looking(backend)) for backend in backends]
     free = {name: point for name, point in installed().items() if name not in BUILT_IN}
-    loaded = {name: begun(_loading(name, point)) for name, point in free.items()}
+    loaded = {name: begin(_loading(name, point)) for name, point in free.items()}
     end = time.monotonic() + seconds
     names = {backend.name for backend in backends}
     return [

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from resources.backends.lakes import room_at
 from resources.backends.settings import DEADLINE, LakeSettings, Seconds
+from resources.deadline import within
 from resources.errors import StorageError
 from resources.files import MountedFiles
-from resources.files.patience import within
 from resources.lake import Lake
 
 

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
+from resources.deadline import within
 from resources.errors import StorageError, UsageError
-from resources.files.patience import within
 from resources.secrets import hide, secrets_in, told, without_secrets
 
 if TYPE_CHECKING:

@@ -1,45 +1,15 @@
-"""Calls that nobody can cut short, given up all the same: they go on in a thread that no one waits for."""
+"""Waiting for a storage as long as it shows signs of life."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
+from resources.deadline import ATTENDED, begin
 from resources.errors import StorageError
 
 T = TypeVar("T")
-
-_ATTENDED: ContextVar[bool] = ContextVar("attended", default=False)
-"""Whether somebody waits for what runs here with a clock in hand."""
-
-
-def begin(work: Callable[[], T]) -> Future[T]:
-    """`work` in a thread of its own, which ends with it and does not keep the process from ending."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        _ATTENDED.set(True)
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    # Not of a pool: the interpreter waits for those when it ends.
-    threading.Thread(target=copy_context().run, args=(run,), daemon=True).start()
-    return future
-
-
-def within(seconds: float | None, work: Callable[[], T]) -> T:
-    """What `work` answers. Raises `TimeoutError` after `seconds`; None waits for ever."""
-    if seconds is None:
-        return work()
-    call = begin(work)
-    if not wait([call], seconds).done:
-        raise TimeoutError(f"no answer within {seconds:g} s (timeout_seconds)")
-    return call.result()
 
 
 class Patience:
@@ -59,7 +29,7 @@ class Patience:
 
     def wait_for(self, work: Callable[[], T]) -> T:
         """What `work` answers. Raises `StorageError` when `seconds` have passed without an answer."""
-        if _ATTENDED.get():
+        if ATTENDED.get():
             return work()
         if (unanswered := self._unanswered) is not None:  # so calls to a dead server do not pile up
             self._first_of([unanswered])

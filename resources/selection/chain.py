@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from threading import TIMEOUT_MAX
 
+from resources.deadline import begin
 from resources.errors import StorageError
 from resources.files import Files
 from resources.health import Health
-from resources.selection.deadline import Call
 from resources.selection.ledger import Ledger
 from resources.selection.member import Member
 from resources.selection.trace import Trace
@@ -71,7 +70,6 @@ def look_at(
     The breakers of `breakers` (all: None) learn of it.
     """
     learns = members if breakers is None else breakers
-    calls = [Call(member.look if member in learns else member.check) for member in members]
-    for call in calls:
-        call.done(TIMEOUT_MAX)  # each ends by its own deadline
+    calls = [begin(member.look if member in learns else member.check) for member in members]
+    # Each ends by its own deadline.
     return [(member, call.result()) for member, call in zip(members, calls, strict=True)]

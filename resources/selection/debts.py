@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import partial
-from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING
 
 from resources.backend import Backend, Pushdown
+from resources.deadline import begin
 from resources.errors import StorageError
 from resources.selection.chain import Chain
-from resources.selection.deadline import Call
 from resources.selection.ledger import Entry, OwedRun, now
 from resources.selection.member import Member
 from resources.selection.trace import Trace
@@ -54,9 +53,8 @@ class Debts:
     def deleted(self, member: Member, deletion: Deletion, moments: Mapping[str, datetime]) -> None:
         """`member` has heard of the deletion: so must the others, and nobody is owed the runs any more."""
         others = [other for other in self._chain.members if other is not member]
-        calls = [Call(partial(_delete, other, deletion, moments)) for other in others]
-        for other, call in zip(others, calls, strict=True):
-            call.done(TIMEOUT_MAX)  # each ends by its own deadline
+        calls = [begin(partial(_delete, other, deletion, moments)) for other in others]
+        for other, call in zip(others, calls, strict=True):  # each ends by its own deadline
             if not call.result():
                 self._chain.ledger.add(
                     Entry(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any, TypeVar
 
 from resources.backend import Backend
 from resources.backends.settings import DEADLINE, Settings
+from resources.deadline import begin, within
 from resources.errors import IssuelakeError, QueryError, StorageError
 from resources.files import Files
 from resources.health import Health
-from resources.secrets import scrubbed
-from resources.selection.deadline import Call, overdue, within
+from resources.secrets import scrubbed, told
 from resources.selection.standing import Standing
 
 T = TypeVar("T")
@@ -86,10 +87,13 @@ class Member:
         """Is it well? A real round trip within the deadline."""
         started = time.perf_counter()
         try:
-            health = within(self.deadline, lambda: self.backend().check(), self.name)
-        except IssuelakeError as error:  # its driver is missing, say, or it hangs
-            spent = round((time.perf_counter() - started) * 1000, 3)
-            health = Health(False, spent, str(error))
+            health = within(self.deadline, lambda: self.backend().check())
+        except TimeoutError:
+            health = Health(False, _milliseconds(started), str(self._overdue(self.deadline)))
+        except IssuelakeError as error:  # its driver is missing, say
+            health = Health(False, _milliseconds(started), str(error))
+        except Exception as error:  # what others wrote may fail in any way
+            health = Health(False, _milliseconds(started), told(error, frozenset()))
         if health.error is None:
             return health
         self._forget()
@@ -102,7 +106,10 @@ class Member:
         that kind. What hangs goes on in its thread, which is why whatever is asked for may happen twice.
         """
         seconds = self.deadline + size / _SLOWEST
-        return self._told(lambda: within(seconds, lambda: work(self.backend()), self.name))
+        try:
+            return self._told(lambda: within(seconds, lambda: work(self.backend())))
+        except TimeoutError:
+            raise self._overdue(seconds) from None
 
     def read(self, read: Callable[[Backend, Callable[[], None]], T]) -> T:
         """What `read` answers, given the backend and a function to call when all has been fetched.
@@ -118,19 +125,25 @@ class Member:
 
         def all_fetched() -> None:
             if left.is_set():  # somebody else reads by now
-                raise overdue(self.name, self.deadline)
+                raise self._overdue(self.deadline)
             fetched.set()
 
-        call = Call(lambda: read(self.backend(), all_fetched))
+        call = begin(lambda: read(self.backend(), all_fetched))
         half = self.deadline / 2
-        while not call.done(half):
+        while not wait([call], half).done:
             if fetched.is_set():
                 continue
-            probe = Call(lambda: self.backend().check())
-            if not (call.done(0) or (probe.done(half) and probe.result().healthy) or fetched.is_set()):
+            probe = begin(lambda: self.backend().check())
+            either: list[Future[Any]] = [call, probe]
+            wait(either, half, FIRST_COMPLETED)
+            answers = probe.done() and probe.exception() is None and probe.result().healthy
+            if not (answers or call.done() or fetched.is_set()):
                 left.set()
-                raise overdue(self.name, self.deadline)
+                raise self._overdue(self.deadline)
         return call.result()
+
+    def _overdue(self, seconds: float) -> StorageError:
+        return StorageError(f"{self.name} gave no answer within {seconds:g} s (timeout_seconds).")
 
     def _told(self, call: Callable[[], T]) -> T:
         try:
@@ -146,3 +159,7 @@ class Member:
         """Open it anew next time: a connection that failed may be gone for good."""
         with self._lock:
             self._backend = None
+
+
+def _milliseconds(since: float) -> float:
+    return round((time.perf_counter() - since) * 1000, 3)

@@ -33,6 +33,10 @@ class PlugPipeContract(BackendContract):
     test_a_deletion_by_query = None
     test_every_run_can_be_deleted = None
     test_deleted_by_a_clock_that_is_behind = None
+    test_a_copy_of_what_was_deleted_stays_deleted = None
+    test_a_deletion_is_recorded_as_it_was = None
+    test_what_a_deletion_took_is_known = None
+    test_what_went_away_may_come_back = None
     # … which makes these impossible as they are written, but not what they are about …
     test_hostile_ids = None
     test_only_the_tables_that_are_asked_for = None

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from resources.deadline import begun
+from resources.deadline import begin
 from resources.errors import StorageError
 from resources.secrets import LONGEST, hide, secrets_in, told
 
@@ -59,7 +59,7 @@ class Plugin:
         config = msgspec.to_builtins(self._config)  # a copy: it is the plugin's to change
         if inspect.iscoroutinefunction(self._process):
             return _on_loop(self._process(document, config))
-        return begun(lambda: _awaited(self._process(document, config)))
+        return begin(lambda: _awaited(self._process(document, config)))
 
     def _failed(self, operation: str, reason: str) -> str:
         return f"The plugin {self.name} failed at {operation}: {reason}."

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from resources.lake.maintain import Maintained
     from resources.lake.marks import Audit, Deletion
     from resources.lake.rejected import Rejected
-    from resources.lake.write import Appended
+    from resources.lake.verdict import Appended
 
 T = TypeVar("T")
 
@@ -84,8 +84,20 @@ class FaultInjection(Backend):
     ) -> T:
         return self._call("reading", lambda: self._inner.reading(work, first, last, tables, pushdown))
 
-    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        return self._call("define_views", lambda: self._inner.define_views(connection))
+    def define_views(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> list[str]:
+        return self._call(
+            "define_views", lambda: self._inner.define_views(connection, first, last, tables, pushdown)
+        )
+
+    def limits(self, pushdown: Pushdown) -> bool:
+        return self._inner.limits(pushdown)
 
     def days(self) -> list[date]:
         return self._call("days", self._inner.days)
@@ -160,6 +172,8 @@ class _FaultyFiles:
 
     def __init__(self, files: Files, call: Callable[[str, Callable[[], Any]], Any]) -> None:
         self.url = files.url
+        self.key = files.key
+        self.using = files.using
         self._files = files
         self._call = call
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from resources.backends.custom.calling import Plugin, Refused
 from resources.backends.custom.carried import laden, restored
 from resources.backends.documents import DocumentBackend
+from resources.backends.settings import DEADLINE
 from resources.errors import StorageError, UsageError, Vanished
 from resources.files import Entry, Files
 from resources.health import Health
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from resources.backends.custom import CustomBackend
     from resources.contract import Rejection
     from resources.lake.marks import Audit, Deletion
-    from resources.lake.write import Appended
+    from resources.lake.verdict import Appended
+
+T = TypeVar("T")
 
 PAGE = 1000
 """Issues that are asked for at a time: the most that the contract lets a page have."""
@@ -37,7 +40,9 @@ class PlugPipe(DocumentBackend):
         from resources.backends.custom import HealthCheck
 
         super().__init__()
-        self._plugin = Plugin(process, settings.plugin_name, settings.config, settings.timeout_seconds)
+        self._plugin = Plugin(
+            process, settings.plugin_name, settings.config, settings.timeout_seconds or DEADLINE
+        )
         self._health_operation = (settings.health_check or HealthCheck()).operation
         self._has_history = False
         self.files: Files = _NoFiles(settings.plugin_name)
@@ -153,6 +158,8 @@ class PlugPipe(DocumentBackend):
 class _NoFiles:
     """No place for files: there are none, and none can be put."""
 
+    key = None
+
     def __init__(self, url: str) -> None:
         self.url = url
 
@@ -179,3 +186,6 @@ class _NoFiles:
 
     def paths(self, paths: Sequence[str]) -> list[str]:
         return [self.read(path).decode() for path in paths]
+
+    def using(self, work: Callable[[], T]) -> T:
+        return work()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from resources.lake.compact import Compacted
     from resources.lake.maintain import Maintained
     from resources.lake.marks import Audit, Deletion
-    from resources.lake.write import Appended
+    from resources.lake.verdict import Appended
 
 __all__ = ["DocumentBackend"]
 
@@ -94,11 +94,19 @@ class DocumentBackend(Backend):
 
         return layout.relisting(attempt)
 
-    def define_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        """Copy `runs` and `issues`, as they are now, into temporary tables; no file is read later."""
+    def define_views(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        first: date | None = None,
+        last: date | None = None,
+        tables: Sequence[str] = BOTH,
+        pushdown: Pushdown | None = None,
+    ) -> list[str]:
+        """Copy `tables`, as they are now, into temporary tables; no file is read later."""
         from resources.backends.documents.tables import define
 
-        define(connection, layout.relisting(self.counting), BOTH)
+        only = None if pushdown is None or pushdown.run_id is None else [pushdown.run_id]
+        define(connection, layout.relisting(lambda: self.counting(only, first, last)), tables)
         return []
 
     def days(self) -> list[date]:

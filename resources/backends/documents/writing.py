@@ -16,7 +16,8 @@ from msgspec import UNSET
 from resources.backends.documents.model import STAMP, Kept, Stamp
 from resources.lake import layout
 from resources.lake.index import Copy
-from resources.lake.write import Appended, judge
+from resources.lake.verdict import Appended
+from resources.lake.write import judge
 from resources.schema import ISSUES, RUNS, SEVERITY_COUNTS
 
 _RUN_TEXTS = tuple(c.name for c in RUNS if c.run_file_field and c.type == "string")
