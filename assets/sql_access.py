@@ -1,4 +1,4 @@
-"""SQL for analysts: the four views of a lake, on a fenced connection or on one of their own."""
+"""SQL for analysts: the views of a lake, on a fenced connection or on one of their own."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-VIEWS = ("runs", "issues", "rejected", "daily_summary")
+VIEWS = ("runs", "issues", "rejected", "daily_summary", "problems", "problem_lives", "triage_decisions")
 DEFAULT_MAX_ROWS = 10_000
 DEFAULT_SECONDS = 60.0
 
 
 def views(lake: Backend) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with the views `runs`, `issues`, `rejected` and `daily_summary`.
+    """A DuckDB connection with the views `VIEWS`.
 
     The views show the lake as it is now. Close the connection when done.
     """
@@ -47,7 +47,7 @@ def select(
 
     with connect() as connection, _time_limit(connection, seconds) as timer:
         try:
-            fence(connection, _define(connection, lake))
+            fence(connection, _define(connection, lake, query))
             relation = connection.sql(only_select(connection, query))
             if relation is None:
                 raise QueryError("The statement has no rows to show.")
@@ -67,8 +67,9 @@ def select(
     return table
 
 
-def _define(connection: duckdb.DuckDBPyConnection, lake: Backend) -> list[str]:
-    """Create the four views; the local files that they read."""
+def _define(connection: duckdb.DuckDBPyConnection, lake: Backend, query: str | None = None) -> list[str]:
+    """Create the views, those of problems unless `query` does without; the local files that they read."""
+    from assets.problems import relation
     from resources.lake.rejected import table
 
     opened = lake.define_views(connection)
@@ -77,6 +78,9 @@ def _define(connection: duckdb.DuckDBPyConnection, lake: Backend) -> list[str]:
     connection.execute("CREATE TEMP TABLE rejected AS FROM rejected_now")
     connection.unregister("rejected_now")
     connection.execute(f"CREATE TEMP VIEW daily_summary AS {sql('assets', 'daily_summary')}")
+    # Which state of the problems is still true takes a look at every run.
+    if query is None or any(view in query.lower() for view in relation.VIEWS):
+        opened += relation.define_everywhere(connection, lake)
     return opened
 
 
