@@ -7,6 +7,7 @@ import os
 from dagster import Definitions, EnvVar, in_process_executor
 
 from assets.definitions.batches import batches, inbox_asset
+from assets.definitions.problems import problems
 from assets.definitions.summary import daily_summary
 from assets.definitions.tables import compact_day, counts_agree, no_run_twice
 from pipelines.jobs import catch_up, ingest_inbox, maintenance
@@ -21,7 +22,7 @@ def _from_environment(name: str, default: str) -> str:
 
 
 defs = Definitions(
-    assets=[inbox_asset, batches, compact_day, daily_summary],
+    assets=[inbox_asset, batches, compact_day, daily_summary, problems],
     asset_checks=[counts_agree, no_run_twice],
     jobs=[ingest_inbox, catch_up, maintenance],
     schedules=[hourly_catch_up, nightly_maintenance],

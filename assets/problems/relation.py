@@ -156,7 +156,8 @@ def _rule(details: str) -> str:
 def _regex() -> str:
     """The glob `said` as a regular expression, in SQL.
 
-    `**/` is any folders or none, `*` any text, `?` one character. Everything else stands for itself, so that no text makes an expression that cannot be compiled.
+    `**/` is any folders or none, `*` any text, `?` one character. Everything else stands for itself,
+    so that no text makes an expression that cannot be compiled.
     """
     text = "said"
     steps = (

@@ -112,7 +112,7 @@ class _Life:
 
 
 def expected(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-    """What becomes of the problems of `runs`, which come in the order in which they were stored."""
+    """What becomes of the problems of `runs`; of equal moments the one that comes first is the earlier."""
     found: dict[str, dict[str, Any]] = {}
     for plugin in {run.plugin for run in runs}:
         own = sorted((run for run in runs if run.plugin == plugin), key=lambda run: run.hours)

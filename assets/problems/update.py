@@ -1,0 +1,169 @@
+"""Bringing what is kept of the problems up to date: the days that changed, and those after them.
+
+A day costs what that day has, and the lives that were open: what ended before is not looked at.
+What is not kept yet is worked out some months at a time, the newest two days each by themselves, so
+that one more day, or one more run on the newest, has little to do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from assets.days import DayVersion, versions, versions_seen
+from assets.problems import state
+from assets.problems.columns import LIVES
+from assets.problems.relation import Asked, define_lives
+from assets.problems.state import Base, Closed, Kept, Keys
+from resources.backend import Backend
+from resources.files import Files
+from resources.schema import arrow_schema
+from resources.session import sql
+
+if TYPE_CHECKING:
+    import duckdb
+
+GRACE = 3600.0
+"""Seconds for which files that are not needed any more stay, for readers who have listed them."""
+
+SPAN_ISSUES = 250_000
+"""Up to so many issues, several months are worked out in one go."""
+
+NEWEST_KEPT = 7
+"""So many of the newest days keep their open lives; of older ones the last day of each month."""
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What bringing up to date did. `base` is the state that is kept now."""
+
+    base: Base
+    days: tuple[date, ...]
+    """Those that were worked out, oldest first."""
+    lives_open: int
+    lives_ended: int
+    """In the days that were worked out."""
+
+
+def bring_up_to_date(lake: Backend, grace: float = GRACE) -> Updated:
+    """Work out what is not kept yet and keep it; durable on return. Raises `StorageError`.
+
+    Doing it twice, or in two places at once, is doing it once.
+    """
+    held = versions(lake, lake.days())
+    keys = state.keys(held)
+    base = Kept(lake.files).base(keys)
+    pending = [version for version in held if base.day is None or version.day > base.day]
+    known = {day: key for day, key in keys.items() if base.day is not None and day <= base.day}
+    open_now = ended = 0
+    for span in _spans(pending):
+        base, fresh, open_now, closed = _work_out(lake, base, span)
+        known |= fresh
+        ended += closed
+    _tidy(lake.files, known, grace)
+    return Updated(Kept(lake.files).base(known), tuple(v.day for v in pending), open_now, ended)
+
+
+def _spans(pending: Sequence[DayVersion]) -> Iterator[list[date]]:
+    """The days of `pending`: whole months, several where these are small, the newest two days alone."""
+    older, newest = pending[:-2], pending[-2:]
+    span: list[date] = []
+    size = 0
+    for _, group in groupby(older, lambda version: _month(version.day)):
+        month = list(group)
+        issues = sum(version.issues for version in month)
+        if span and size + issues > SPAN_ISSUES:
+            yield span
+            span, size = [], 0
+        span += [version.day for version in month]
+        size += issues
+    if span:
+        yield span
+    for version in newest:
+        yield [version.day]
+
+
+def _work_out(lake: Backend, base: Base, span: Sequence[date]) -> tuple[Base, Keys, int, int]:
+    """Keep the state as of the end of `span`: the state, its keys, how many lives go on and ended."""
+
+    def work(connection: duckdb.DuckDBPyConnection) -> tuple[list[DayVersion], bytes, bytes, int, int]:
+        found = versions_seen(connection, span)
+        define_lives(connection, lake.files, base, Asked())
+        connection.execute("CREATE OR REPLACE TEMP TABLE lives_now AS FROM lives_since")
+        try:
+            [(going_on, ended)] = connection.execute(
+                "SELECT count(*) FILTER (fixed_at IS NULL), count(fixed_at) FROM lives_now"
+            ).fetchall()
+            return found, _encoded(connection, False), _encoded(connection, True), going_on, ended
+        finally:
+            connection.execute("DROP TABLE lives_now")
+
+    found, open_lives, ended_lives, going_on, ended = lake.reading(work, span[0], span[-1])
+    keys = state.keys(found, base.key)
+    if not keys:  # all its runs have gone since the days were listed
+        return base, keys, going_on, 0
+    day, key = next(reversed(keys.items()))
+    closed = state.closed_path(day, key, base.key)
+    lake.files.publish(closed, ended_lives)
+    lake.files.publish(state.open_path(day, key), open_lives)
+    paths = (closed, *base.closed_paths)
+    return Base(day, key, state.open_path(day, key), paths), keys, going_on, ended
+
+
+def _encoded(connection: duckdb.DuckDBPyConnection, ended: bool) -> bytes:
+    import pyarrow as pa
+
+    from resources.lake.parquet import ROW_GROUP_ROWS, encode_batches
+
+    schema = arrow_schema(LIVES)
+    reader = connection.sql(sql("assets.problems", "lives_kept").format(ended=ended)).to_arrow_reader(
+        ROW_GROUP_ROWS
+    )
+    return encode_batches(schema, (pa.Table.from_batches([batch]).cast(schema) for batch in reader))
+
+
+def _tidy(files: Files, keys: Keys, grace: float) -> None:
+    """Make one file of what ended in each month that is long over, and remove what nobody needs."""
+    kept = Kept(files)
+    base = kept.base(keys)
+    if base.day is None:
+        return
+    days = list(keys)
+    chain = kept.chain(keys, base.key) or []
+    for month, group in groupby(chain, lambda closed: _month(closed.day)):
+        parts = list(group)
+        if len(parts) > 1 and month < min(map(_month, days[-NEWEST_KEPT:])):
+            _merge(files, parts)
+    kept = Kept(files)
+    needed = {closed.entry.path for closed in kept.chain(keys, base.key) or []}
+    for number, day in enumerate(days):
+        last_of_month = number + 1 < len(days) and _month(days[number + 1]) != _month(day)
+        if (last_of_month or number >= len(days) - NEWEST_KEPT) and keys[day] in kept.opens:
+            needed.add(kept.opens[keys[day]].path)
+    before = time.time() - grace
+    for entry in kept.entries:
+        if entry.path not in needed and entry.modified < before:
+            files.remove(entry.path)
+
+
+def _merge(files: Files, parts: Sequence[Closed]) -> None:
+    """Publish the lives of `parts`, which follow each other, newest first, as one file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from resources.lake.parquet import encode
+
+    schema = arrow_schema(LIVES)
+    names = files.paths([part.entry.path for part in parts])
+    whole = pa.concat_tables(pq.ParquetFile(name).read().cast(schema) for name in names)
+    order = [(name, "ascending") for name in ("target_plugin", "file_path", "fingerprint", "opened_at")]
+    first, last = parts[-1], parts[0]
+    files.publish(state.closed_path(last.day, last.key, first.since), encode(whole.sort_by(order)))
+
+
+def _month(day: date) -> tuple[int, int]:
+    return day.year, day.month
