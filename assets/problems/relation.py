@@ -17,6 +17,7 @@ from assets.problems.columns import LIVES
 from assets.problems.sla import SlaDays, sla_days
 from assets.problems.state import Base, Kept, keys
 from resources.backend import Backend
+from resources.errors import UsageError
 from resources.files import Files
 from resources.fingerprint import RULE_KEYS
 from resources.lake.read import duckdb_type
@@ -45,12 +46,17 @@ class Asked:
         return None if self.moment is None else self.moment.date()
 
 
-def moment_of(text: str) -> datetime:
-    """The last moment of a day (`2025-08-29`), or a date-time, UTC. Raises `ValueError`."""
-    if len(text) <= len("2025-08-29"):
-        return datetime.combine(date.fromisoformat(text), time.max, UTC)
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def moment_of(text: str, option: str = "--as-of") -> datetime:
+    """The last moment of a day (`2025-08-29`), or a date-time, UTC. Raises `UsageError`."""
+    try:
+        if len(text) <= len("2025-08-29"):
+            return datetime.combine(date.fromisoformat(text), time.max, UTC)
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{option} {text!r} is not a date like 2025-08-29 or a moment like 2025-08-29T10:00:00Z."
+        ) from None
 
 
 def reading_problems(
@@ -100,10 +106,8 @@ def define_lives(connection: duckdb.DuckDBPyConnection, files: Files, base: Base
         *_view(connection, "lives_ended", files, list(base.closed_paths)),
     ]
     since = sql("assets.problems", "lives_since").format(
-        span=_span(base, asked),
+        scopes=scopes(_span(base, asked)),
         issues_span=_span(base, asked, "issues."),
-        regex=_REGEX,
-        longest=_LONGEST_GLOB,
         rule=_rule("seen.details"),
     )
     connection.execute(f"CREATE OR REPLACE TEMP VIEW lives_since AS {since}")
@@ -111,6 +115,11 @@ def define_lives(connection: duckdb.DuckDBPyConnection, files: Files, base: Base
         "CREATE OR REPLACE TEMP VIEW problem_lives AS FROM lives_ended UNION ALL FROM lives_since"
     )
     return opened
+
+
+def scopes(span: str) -> str:
+    """The SELECT of where each run looked that meets the condition `span`."""
+    return sql("assets.problems", "scopes").format(span=span, longest=_LONGEST_GLOB, regex=_REGEX)
 
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, files: Files, paths: list[str]) -> list[str]:

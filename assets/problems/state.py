@@ -33,7 +33,7 @@ Keys = dict[date, str]
 
 def root() -> str:
     """The key of the time before any run."""
-    return _hashed(str(RECIPE_VERSION), sql("assets.problems", "lives_since"))
+    return _hashed(str(RECIPE_VERSION), *(sql("assets.problems", name) for name in ("lives_since", "scopes")))
 
 
 def keys(versions: Iterable[DayVersion], key: str | None = None) -> Keys:

@@ -10,13 +10,13 @@ passed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from resources.errors import StorageError
+from resources.errors import StorageError, UsageError
 from resources.files import Files
 from resources.lake import layout
 from resources.session import sql
@@ -27,18 +27,33 @@ if TYPE_CHECKING:
 FOLDER = "triage"
 REOPENED = "reopened"
 
+LONGEST = 10_000
+"""Characters of a reason or a name."""
+
 Verdict = Literal["accepted", "false_positive", "reopened"]
 
 
 class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=True):
-    """One decision about one problem. `decided_at` is UTC; it holds through the day `until`."""
+    """One decision about one problem. `decided_at` is UTC; it holds through the day `until`.
 
-    decided_at: datetime
-    fingerprint: str
+    Raises `ValueError` where it says nothing that can be kept.
+    """
+
+    decided_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    fingerprint: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
     decision: Verdict
     reason: str
     actor: str
     until: date | None = None
+
+    def __post_init__(self) -> None:
+        for name, text in (("reason", self.reason), ("actor", self.actor)):
+            if not text.strip() or len(text) > LONGEST:
+                raise ValueError(f"{name} must be a text of 1 to {LONGEST} characters")
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError(f"{name} has half a surrogate pair, which is not a character")
+        if self.decision == REOPENED and self.until is not None:
+            raise ValueError("what is reopened has no day until which it holds")
 
     @property
     def id(self) -> str:
@@ -47,12 +62,35 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=Tr
 
 
 def decide(
-    files: Files, fingerprint: str, decision: Verdict, reason: str, actor: str, until: date | None = None
-) -> Decision:
-    """Write down a decision made now; durable on return. Raises `StorageError`."""
-    made = Decision(datetime.now(UTC), fingerprint, decision, reason, actor, until)
-    take_in(files, [made])
-    return made
+    files: Files,
+    fingerprints: Iterable[str],
+    decision: Verdict,
+    reason: str,
+    actor: str,
+    until: date | None = None,
+) -> list[Decision]:
+    """Write down a decision made now about each problem; durable on return.
+
+    Raises `UsageError` for a text that is empty or too long, or a day that has passed; `StorageError`.
+    """
+    now = datetime.now(UTC)
+    if until is not None and until < now.date():
+        raise UsageError(f"--until {until} has passed: a decision holds through a day that is to come.")
+    try:
+        decided = [Decision(now, print, decision, reason, actor, until) for print in fingerprints]
+    except ValueError as error:
+        raise UsageError(f"The decision is not written down: {error}.") from None
+    take_in(files, decided)
+    return decided
+
+
+def decisions_of(document: Any, source: str) -> list[Decision]:
+    """The decisions in a list of mappings, as `triage export` writes them. Raises `UsageError`."""
+    try:
+        found = msgspec.convert(document, list[Decision])
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{source} is no list of decisions: {error}.") from None
+    return [msgspec.structs.replace(d, decided_at=d.decided_at.astimezone(UTC)) for d in found]
 
 
 def take_in(files: Files, decisions: Iterable[Decision]) -> int:
@@ -91,6 +129,18 @@ def holding(decisions: Iterable[Decision], moment: datetime | None = None) -> di
     """
     last = {d.fingerprint: d for d in decisions if moment is None or d.decided_at <= moment}
     return {print: d for print, d in last.items() if d.decision != REOPENED}
+
+
+def standing(decisions: Sequence[Decision], moment: datetime) -> list[str]:
+    """Of each of `decisions`, oldest first: whether it `holds`, has `expired`, or is `superseded`."""
+    last = {decision.fingerprint: decision for decision in decisions}
+
+    def state(decision: Decision) -> str:
+        if last[decision.fingerprint] is not decision:
+            return "superseded"
+        return "holds" if decision.until is None or moment.date() <= decision.until else "expired"
+
+    return [state(decision) for decision in decisions]
 
 
 def define(connection: duckdb.DuckDBPyConnection, files: Files, moment: datetime | None = None) -> None:

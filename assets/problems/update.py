@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -20,6 +21,7 @@ from assets.problems.columns import LIVES
 from assets.problems.relation import Asked, define_lives
 from assets.problems.state import Base, Closed, Kept, Keys
 from resources.backend import Backend
+from resources.errors import StorageError
 from resources.files import Files
 from resources.schema import arrow_schema
 from resources.session import sql
@@ -66,6 +68,15 @@ def bring_up_to_date(lake: Backend, grace: float = GRACE) -> Updated:
         ended += closed
     _tidy(lake.files, known, grace)
     return Updated(Kept(lake.files).base(known), tuple(v.day for v in pending), open_now, ended)
+
+
+def try_to_keep(lake: Backend) -> None:
+    """Bring what is kept up to date where that is possible, for the question at hand and later ones.
+
+    Who may only read gets the same answers, a little later.
+    """
+    with suppress(StorageError):
+        bring_up_to_date(lake)
 
 
 def _spans(pending: Sequence[DayVersion]) -> Iterator[list[date]]:

@@ -6,36 +6,15 @@
 -- timestamp, then moment of storing, then id; `turn` numbers them within the span, and 0 stands
 -- for everything before. `next_look` is the first later turn that looked, which both ends a life
 -- and finds the next: for plugins whose runs all look everywhere it is the turn after.
-WITH told AS (
-    SELECT
-        validation_run_id, target_plugin, "timestamp", stored_at,
-        CASE WHEN contains(metadata, '"scope"') THEN metadata->'$.scope' END AS scope
-    FROM runs
-    WHERE {span}
-),
-scopes AS (
-    SELECT
-        * EXCLUDE (scope),
-        TRY_CAST(
-            CASE json_type(scope)
-                WHEN 'ARRAY' THEN scope
-                WHEN 'OBJECT' THEN CASE json_type(scope, '$.categories') WHEN 'ARRAY' THEN scope->'$.categories' END
-            END AS VARCHAR[]
-        ) AS categories,
-        TRY_CAST(
-            CASE WHEN json_type(scope) = 'OBJECT' AND json_type(scope, '$.paths') = 'ARRAY'
-                THEN scope->'$.paths'
-            END AS VARCHAR[]
-        ) AS globs
-    FROM told
+WITH scopes AS (
+    {scopes}
 ),
 turns AS (
     SELECT
-        * EXCLUDE (globs),
-        list_transform(list_filter(globs, lambda said: length(said) <= {longest}), lambda said: {regex}) AS paths,
+        *,
         row_number() OVER (PARTITION BY target_plugin ORDER BY "timestamp", stored_at, validation_run_id) AS turn,
         count(*) OVER plugin AS last_turn,
-        bool_or(categories IS NOT NULL OR globs IS NOT NULL) OVER plugin AS scoped
+        bool_or(categories IS NOT NULL OR paths IS NOT NULL) OVER plugin AS scoped
     FROM scopes
     WINDOW plugin AS (PARTITION BY target_plugin)
 ),
