@@ -6,6 +6,7 @@ import typer
 
 from pipelines.cli import delete, export, ingesting, reading, upkeep
 from pipelines.cli import diff as diff_command
+from pipelines.cli import gate as gate_command
 from pipelines.cli import problems as problems_command
 from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
@@ -40,6 +41,7 @@ app.command("diff", rich_help_panel=ASK)(diff_command.diff)
 app.command("sql", rich_help_panel=ASK)(sql_command.sql)
 app.command("export", rich_help_panel=ASK)(export.export)
 app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
+app.command("gate", rich_help_panel=DECIDE)(gate_command.gate)
 app.command("accept", rich_help_panel=DECIDE)(deciding.accept)
 app.command("false-positive", rich_help_panel=DECIDE)(deciding.false_positive)
 app.command("reopen", rich_help_panel=DECIDE)(deciding.reopen)

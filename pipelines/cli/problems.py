@@ -97,16 +97,13 @@ def problems(
 
 
 def _table(title: str, found: list[dict[str, Any]], with_plugin: bool) -> Table:
-    triaged = any(problem["triage"] != "none" for problem in found)
     columns: list[Heading] = [
         ("Id", ONE_LINE),
         ("Severity", ONE_LINE),
         ("Status", ONE_LINE),
         *([("Plugin", ONE_LINE)] if with_plugin else []),
-        ("File", {"overflow": "ellipsis", "no_wrap": True, "max_width": 40, "ratio": 2}),
-        ("Description", {"overflow": "fold", "min_width": 20, "ratio": 3}),
+        ("Problem", {"overflow": "fold"}),
         ("Left", RIGHT | ONE_LINE),
-        *([("Triage", ONE_LINE)] if triaged else []),
     ]
     rows = [
         [
@@ -114,23 +111,17 @@ def _table(title: str, found: list[dict[str, Any]], with_plugin: bool) -> Table:
             severity(problem["severity"]),
             problem["status"],
             *([problem["target_plugin"]] if with_plugin else []),
-            problem["file_path"],
-            problem["description"],
-            _left(problem["sla_days_left"]),
-            *([_triage(problem)] if triaged else []),
+            f"{problem['file_path'] or ''}  {problem['description']}".strip(),
+            _left(problem),
         ]
         for problem in found
     ]
     return table(title, columns, rows)
 
 
-def _left(days: float | None) -> Text:
-    if days is None:
-        return Text("")
-    return Text(f"{days:.0f} d", "red" if days < 0 else "")
-
-
-def _triage(problem: dict[str, Any]) -> str:
-    until = problem["triage_until"]
-    decided = "" if problem["triage"] == "none" else str(problem["triage"])
-    return f"{decided} to {until}" if until else decided
+def _left(problem: dict[str, Any]) -> Text:
+    """How many days are left, or what was decided."""
+    days = problem["sla_days_left"]
+    if problem["triage"] != "none":
+        return Text(problem["triage"].replace("_", " "))
+    return Text("" if days is None else f"{days:.0f} d", "" if days is None or days >= 0 else "red")
