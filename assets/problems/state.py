@@ -57,9 +57,8 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A file of lives that ended after the day of the key `since`, up to `day`, whose key is `key`."""
+    """A file of the lives that ended after the day of the key `since`, up to that of `key`."""
 
-    day: date
     key: str
     since: str
     entry: Entry
@@ -73,14 +72,12 @@ class Kept:
         self.opens: dict[str, Entry] = {}
         self.closed: dict[str, list[Closed]] = {}
         for entry in self.entries:
-            folder, _, name = entry.path.rpartition("/")
-            name = name.removesuffix(_SUFFIX)
+            name = entry.path.rpartition("/")[2].removesuffix(_SUFFIX)
             if name.startswith(_OPEN):
                 self.opens[name.removeprefix(_OPEN)] = entry
             elif name.startswith(_CLOSED):
                 key, _, since = name.removeprefix(_CLOSED).partition("-")
-                day = date.fromisoformat(folder.rpartition("=")[2])
-                self.closed.setdefault(key, []).append(Closed(day, key, since, entry))
+                self.closed.setdefault(key, []).append(Closed(key, since, entry))
 
     def base(self, keys: Keys, until: date | None = None) -> Base:
         """The newest state that is true of the days of `keys`, as of `until` at the latest."""

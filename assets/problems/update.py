@@ -144,11 +144,12 @@ def _tidy(files: Files, keys: Keys, grace: float) -> None:
     if base.day is None:
         return
     days = list(keys)
+    day_of = {key: day for day, key in keys.items()}
     chain = kept.chain(keys, base.key) or []
-    for month, group in groupby(chain, lambda closed: _month(closed.day)):
+    for month, group in groupby(chain, lambda closed: _month(day_of[closed.key])):
         parts = list(group)
         if len(parts) > 1 and month < min(map(_month, days[-NEWEST_KEPT:])):
-            _merge(files, parts)
+            _merge(files, parts, day_of[parts[0].key])
     kept = Kept(files)
     needed = {closed.entry.path for closed in kept.chain(keys, base.key) or []}
     for number, day in enumerate(days):
@@ -161,8 +162,8 @@ def _tidy(files: Files, keys: Keys, grace: float) -> None:
             files.remove(entry.path)
 
 
-def _merge(files: Files, parts: Sequence[Closed]) -> None:
-    """Publish the lives of `parts`, which follow each other, newest first, as one file."""
+def _merge(files: Files, parts: Sequence[Closed], day: date) -> None:
+    """Publish the lives of `parts` as one file; they follow each other, that of `day` comes first."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -173,7 +174,7 @@ def _merge(files: Files, parts: Sequence[Closed]) -> None:
     whole = pa.concat_tables(pq.ParquetFile(name).read().cast(schema) for name in names)
     order = [(name, "ascending") for name in ("target_plugin", "file_path", "fingerprint", "opened_at")]
     first, last = parts[-1], parts[0]
-    files.publish(state.closed_path(last.day, last.key, first.since), encode(whole.sort_by(order)))
+    files.publish(state.closed_path(day, last.key, first.since), encode(whole.sort_by(order)))
 
 
 def _month(day: date) -> tuple[int, int]:

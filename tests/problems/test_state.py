@@ -98,7 +98,7 @@ def test_little_is_kept_and_months_are_put_together(lake: Backend, monkeypatch: 
     assert lifecycle(lake) == expected(runs)
     closed = [path for path in kept(lake) if "/closed-" in path]
     opened = [path for path in kept(lake) if "/open-" in path]
-    assert len(closed) <= 3 + 11
+    assert len(closed) <= 2 + 11 + 3
     assert len(opened) <= 3 + update.NEWEST_KEPT
 
 
