@@ -59,7 +59,20 @@ def test_a_run_that_did_not_look_neither_fixes_nor_sees(lake: Backend) -> None:
     assert statuses(lake) == {EVAL.text: "not_checked", SHELL.text: "fixed"}
 
 
-@pytest.mark.parametrize("scope", ["style", 5, {"categories": "style"}, {"paths": 1}, {"other": []}, None])
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "style",
+        '["style"]',
+        5,
+        True,
+        {"categories": "style"},
+        {"paths": 1},
+        {"paths": {}},
+        {"other": []},
+        None,
+    ],
+)
 def test_a_scope_of_another_shape_says_nothing(lake: Backend, scope: Any) -> None:
     store(lake, [Run("a", 0, (EVAL, SHELL)), Run("b", 1, (), scope=scope)])
     assert set(statuses(lake).values()) == {"fixed"}

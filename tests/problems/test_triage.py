@@ -85,7 +85,7 @@ def test_an_acceptance_holds_through_its_last_day_and_then_the_problem_is_back(b
 
 def test_of_equal_moments_the_greatest_id_holds(tmp_path: Path) -> None:
     moment = datetime(2025, 3, 2, tzinfo=UTC)
-    several = [Decision(moment, "0" * 32, "accepted", f"reason {n}", "ann") for n in range(5)]
+    several = [Decision(moment, "0" * 32, "accepted", f"reason {n}", "ann") for n in range(20)]
     for order in (several, several[::-1]):
         files = open_files(str(tmp_path / str(order[0].reason)))
         for decision in order:

@@ -2,21 +2,11 @@
 -- for or at everything, which is so too where `metadata.scope` has another shape than docs/run-files.md says.
 SELECT
     * EXCLUDE (scope),
-    TRY_CAST(
-        CASE json_type(scope)
-            WHEN 'ARRAY' THEN scope
-            WHEN 'OBJECT' THEN CASE json_type(scope, '$.categories') WHEN 'ARRAY' THEN scope->'$.categories' END
-        END AS VARCHAR[]
+    coalesce(
+        TRY_CAST(scope AS VARCHAR[]), TRY_CAST(scope->'$.categories' AS VARCHAR[])
     ) AS categories,
     list_transform(
-        list_filter(
-            TRY_CAST(
-                CASE WHEN json_type(scope) = 'OBJECT' AND json_type(scope, '$.paths') = 'ARRAY'
-                    THEN scope->'$.paths'
-                END AS VARCHAR[]
-            ),
-            lambda said: length(said) <= {longest}
-        ),
+        list_filter(TRY_CAST(scope->'$.paths' AS VARCHAR[]), lambda said: length(said) <= {longest}),
         lambda said: {regex}
     ) AS paths
 FROM (
