@@ -35,6 +35,9 @@ GRACE = 3600.0
 SPAN_ISSUES = 250_000
 """Up to so many issues, several months are worked out in one go."""
 
+_ORDER = ("target_plugin", "file_path", "fingerprint", "opened_at", "opened_stored_at", "opened_run_id")
+"""The order of lives in a file, as `sql/lives_kept.sql` has it."""
+
 NEWEST_KEPT = 7
 """So many of the newest days keep their open lives; of older ones the last day of each month."""
 
@@ -172,7 +175,7 @@ def _merge(files: Files, parts: Sequence[Closed], day: date) -> None:
     schema = arrow_schema(LIVES)
     names = files.paths([part.entry.path for part in parts])
     whole = pa.concat_tables(pq.ParquetFile(name).read().cast(schema) for name in names)
-    order = [(name, "ascending") for name in ("target_plugin", "file_path", "fingerprint", "opened_at")]
+    order = [(name, "ascending") for name in _ORDER]
     first, last = parts[-1], parts[0]
     files.publish(state.closed_path(day, last.key, first.since), encode(whole.sort_by(order)))
 

@@ -16,6 +16,7 @@ from assets.problems import state, update
 from assets.problems.update import bring_up_to_date
 from resources.backend import Backend
 from resources.config import open_storage
+from resources.lake.parquet import decode
 from tests.problems.histories import FIRST, Issue, Run, expected, lifecycle, store
 from tests.problems.test_lifecycle import RUNS
 
@@ -30,6 +31,11 @@ def lake(tmp_path: Path) -> Backend:
 
 def kept(lake: Backend) -> set[str]:
     return {entry.path for entry in lake.files.find(state.FOLDER)}
+
+
+def content(lake: Backend, path: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = decode(lake.files.read(path)).to_pylist()
+    return rows
 
 
 def daily(days: int, *issues: Issue, every: int = 24) -> list[Run]:
@@ -181,6 +187,13 @@ def test_step_by_step_is_a_rebuild_is_what_is_expected(steps: list[Any]) -> None
                         there[run.run_id] = run
             wanted = expected(list(there.values()))
             assert lifecycle(lake) == wanted
-        for entry in lake.files.find("problems"):
-            lake.files.remove(entry.path)
+        for until in [run.moment for run in there.values()][:3]:
+            past = [run for run in there.values() if run.moment <= until]
+            assert lifecycle(lake, until) == expected(past)
+        before = {path: content(lake, path) for path in kept(lake)}
+        for path in before:
+            lake.files.remove(path)
         assert lifecycle(lake) == wanted
+        bring_up_to_date(lake)
+        for path in before.keys() & kept(lake):
+            assert content(lake, path) == before[path], "a name stands for one content"
