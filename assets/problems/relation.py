@@ -83,9 +83,14 @@ def define_everywhere(
 ) -> list[str]:
     """Create the views beside `runs` and `issues` of everything; the local files that they read."""
     asked = asked or Asked()
-    days = [day for (day,) in connection.execute("SELECT DISTINCT run_date FROM runs").fetchall()]
-    held: list[DayVersion] = versions_seen(connection, days)
-    return define(connection, lake.files, Kept(lake.files).base(keys(held), _before(asked)), asked)
+    base = Kept(lake.files).base(keys(all_seen(connection)), _before(asked))
+    return define(connection, lake.files, base, asked)
+
+
+def all_seen(connection: duckdb.DuckDBPyConnection) -> list[DayVersion]:
+    """What the view `runs` of `connection` holds, by day, oldest first."""
+    days = connection.execute("SELECT DISTINCT run_date FROM runs").fetchall()
+    return versions_seen(connection, [day for (day,) in days])
 
 
 def define(connection: duckdb.DuckDBPyConnection, files: Files, base: Base, asked: Asked) -> list[str]:

@@ -15,10 +15,10 @@ from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from assets.days import DayVersion, versions, versions_seen
+from assets.days import DayVersion, versions
 from assets.problems import state
 from assets.problems.columns import LIVES
-from assets.problems.relation import Asked, define_lives
+from assets.problems.relation import Asked, all_seen, define_lives
 from assets.problems.state import Base, Closed, Kept, Keys
 from resources.backend import Backend
 from resources.errors import StorageError
@@ -105,7 +105,7 @@ def _work_out(lake: Backend, base: Base, span: Sequence[date]) -> tuple[Base, Ke
     """Keep the state as of the end of `span`: the state, its keys, how many lives go on and ended."""
 
     def work(connection: duckdb.DuckDBPyConnection) -> tuple[list[DayVersion], bytes, bytes, int, int]:
-        found = versions_seen(connection, span)
+        found = all_seen(connection)  # days may have come since they were listed
         define_lives(connection, lake.files, base, Asked())
         connection.execute("CREATE OR REPLACE TEMP TABLE lives_now AS FROM lives_since")
         try:

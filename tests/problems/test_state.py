@@ -130,6 +130,23 @@ def test_a_file_that_is_missing_is_done_without(lake: Backend) -> None:
         assert lifecycle(lake) == expected(runs), path
 
 
+def test_a_day_that_comes_while_others_are_worked_out_is_not_passed_over(
+    lake: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early, between, late = Run("a", 0, (EVAL,)), Run("b", 24, (SHELL,)), Run("c", 48, (EVAL,))
+    several = [replace(late, run_id=f"d{n}", hours=24 * (n + 3)) for n in range(3)]
+    store(lake, [early, between, late, *several])
+    listed = update.versions
+    monkeypatch.setattr(
+        update, "versions", lambda *a: [v for v in listed(*a) if v.day != between.moment.date()]
+    )
+    bring_up_to_date(lake)
+    monkeypatch.undo()
+    assert lifecycle(lake) == expected([early, between, late, *several])
+    lake.delete(["b"])
+    assert lifecycle(lake) == expected([early, late, *several])
+
+
 def test_runs_on_sqlite_are_followed_too(tmp_path: Path) -> None:
     configuration = tmp_path / "config.yaml"
     configuration.write_text(
