@@ -24,7 +24,7 @@ __version__ = version("issuelake")
 
 
 def connect(storage: str | None = None, *, config: str | Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with the views `runs`, `issues`, `rejected` and `daily_summary`.
+    """A DuckDB connection with the views of `docs/asking.md`: `runs`, `issues`, `problems` and others.
 
     `storage` is a folder or the URL of any fsspec storage, `config` a configuration file; without
     either, the file that `ISSUELAKE_CONFIG` names or the folder `lake`. The views show the lake

@@ -1,4 +1,4 @@
-"""SQL for analysts: the four views of a lake, on a fenced connection or on one of their own."""
+"""SQL for analysts: the views of a lake, on a fenced connection or on one of their own."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     from assets.sql_scope import Scope
 
-VIEWS = ("runs", "issues", "rejected", "daily_summary")
+VIEWS_OF_PROBLEMS = ("problems", "problem_lives", "triage_decisions")
+VIEWS = ("runs", "issues", "rejected", "daily_summary", *VIEWS_OF_PROBLEMS)
 DEFAULT_MAX_ROWS = 10_000
 DEFAULT_SECONDS = 60.0
 
 
 def views(lake: Backend) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with the views `runs`, `issues`, `rejected` and `daily_summary`.
+    """A DuckDB connection with the views `VIEWS`.
 
     The views show the lake as it is now. Close the connection when done.
     """
@@ -51,7 +52,8 @@ def select(
 def _selected(lake: Backend, query: str, max_rows: int, seconds: float) -> pa.Table:
     import duckdb
 
-    if lake.limits(Pushdown()):  # it copies what a question is about, and so must know the question
+    # A backend that copies what a question is about must know the question.
+    if lake.limits(Pushdown()) and not _names_problems(query):
         from assets.sql_scope import scope
 
         try:
@@ -63,6 +65,10 @@ def _selected(lake: Backend, query: str, max_rows: int, seconds: float) -> pa.Ta
             if not _is_understood(query):
                 raise
     return _select(lake, query, max_rows, seconds, None)
+
+
+def _names_problems(query: str) -> bool:
+    return any(view in query.lower() for view in VIEWS_OF_PROBLEMS)
 
 
 def _is_understood(query: str) -> bool:
@@ -93,7 +99,7 @@ def _select(lake: Backend, query: str, max_rows: int, seconds: float, scope: Sco
 
     with connect() as connection, _time_limit(connection, seconds) as timer:
         try:
-            fence(connection, _define(connection, lake, scope))
+            fence(connection, _define(connection, lake, query, scope))
             relation = connection.sql(only_select(connection, query))
             if relation is None:
                 raise QueryError("The statement has no rows to show.")
@@ -115,8 +121,11 @@ def _select(lake: Backend, query: str, max_rows: int, seconds: float, scope: Sco
     return table
 
 
-def _define(connection: duckdb.DuckDBPyConnection, lake: Backend, scope: Scope | None = None) -> list[str]:
-    """Create the four views, or those that are in `scope`; the local files that they read."""
+def _define(
+    connection: duckdb.DuckDBPyConnection, lake: Backend, query: str | None = None, scope: Scope | None = None
+) -> list[str]:
+    """Create the views, or those that `query` needs and are in `scope`; the local files that they read."""
+    from assets.problems import relation
     from resources.lake.rejected import table
 
     if scope is None:
@@ -129,6 +138,9 @@ def _define(connection: duckdb.DuckDBPyConnection, lake: Backend, scope: Scope |
     connection.unregister("rejected_now")
     if scope is None or scope.summary:
         connection.execute(f"CREATE TEMP VIEW daily_summary AS {sql('assets', 'daily_summary')}")
+    # Which state of the problems is still true takes a look at every run.
+    if query is None or _names_problems(query):
+        opened += relation.define_everywhere(connection, lake)
     return opened
 
 

@@ -18,6 +18,7 @@ PARTS = (
     "sarif",
     "memory",
     "read",
+    "problems",
     "startup",
     "s3_latency",
     "backends",

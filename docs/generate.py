@@ -12,6 +12,7 @@ from pathlib import Path
 import typer.main
 
 from assets.exports.formats import FORMATS
+from assets.problems.columns import LIVES, PROBLEMS
 from docs import plugin
 from pipelines.cli.app import app
 from pipelines.operations.document import KEYS
@@ -33,6 +34,7 @@ def main() -> int:
         "exporting.md": {"formats": formats()},
         "lake.md": {"tables": tables()},
         "operations.md": {"operation": operation()},
+        "problems.md": {"problems": columns(PROBLEMS), "lives": columns(LIVES)},
     }.items():
         wanted[DOCS / name] = _filled((DOCS / name).read_text("utf-8"), parts)
     for path, text in wanted.items():
@@ -106,7 +108,15 @@ def views() -> str:
     named = {"runs": (*RUNS, RUN_DATE), "issues": (*ISSUES, RUN_DATE), "rejected": REJECTED}
     rows = [(f"`{view}`", ", ".join(c.name for c in columns)) for view, columns in named.items()]
     rows.append(("`daily_summary`", "one row per day and plugin: runs, issues by severity, scores"))
+    named = {"problems": PROBLEMS, "problem_lives": LIVES}
+    rows += [(f"`{view}`", ", ".join(c.name for c in columns)) for view, columns in named.items()]
+    rows.append(("`triage_decisions`", "one row per problem that was decided about: the last decision"))
     return _table(("view", "columns"), rows)
+
+
+def columns(of: tuple[Column, ...]) -> str:
+    """The columns of a view, one a line."""
+    return _table(("column", "type", "meaning"), [(f"`{c.name}`", c.type, c.meaning) for c in of])
 
 
 def formats() -> str:

@@ -81,6 +81,7 @@ def materialise() -> None:
         for day in lake.open().days()[-NEWEST_DAYS:]:
             make("runs", day.isoformat())
             make("daily_summary", day.isoformat())
+        make("problems")
 
 
 def show(name: str, title: str, *words: str) -> None:

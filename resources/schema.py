@@ -91,6 +91,8 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
         "int16": pa.int16(),
         "int32": pa.int32(),
         "date": pa.date32(),
+        "boolean": pa.bool_(),
+        "double": pa.float64(),
     }
     return pa.schema([pa.field(c.name, types[c.type], nullable=c.nullable) for c in columns])
 

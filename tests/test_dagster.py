@@ -17,6 +17,7 @@ import pytest
 from assets import days, inbox, sources, summary
 from assets.definitions import calendar, reports
 from assets.definitions.batches import batches, inbox_asset
+from assets.definitions.problems import problems
 from assets.definitions.summary import daily_summary
 from assets.definitions.tables import compact_day, counts_agree, no_run_twice
 from assets.inbox import Asked, Inbox, Waiting
@@ -129,6 +130,7 @@ def test_the_definitions_load_and_hold_exactly_this() -> None:
         "issues",
         "daily_summary",
         "storage/local_file",
+        "problems",
     }
     assert {
         f"{key.asset_key.to_user_string()}:{key.name}"
@@ -163,15 +165,17 @@ def test_the_definitions_load_and_hold_exactly_this() -> None:
         ("issues", "batches"),
         ("daily_summary", "issues", "runs"),
         ("storage/local_file",),
+        ("problems", "issues", "runs"),
     }
 
 
 def test_pools_retries_and_freshness_stand_beside_the_assets() -> None:
     assert batches.op.pool == "ingest"
     assert compact_day.op.pool == "compaction"
-    for shell in (batches, compact_day, daily_summary):
+    assert problems.op.pool == "problems"
+    for shell in (batches, compact_day, daily_summary, problems):
         assert shell.op.retry_policy is not None
-    for shell in (batches, daily_summary):
+    for shell in (batches, daily_summary, problems):
         [spec] = shell.specs
         assert spec.freshness_policy is not None
 
@@ -389,6 +393,37 @@ def test_a_change_asks_for_the_summary_of_exactly_its_days(world: World) -> None
     world.execute(catch_up)
     asked, cursor = asked_for(cursor)
     assert asked >= {str(OLD_DAY)}
+
+
+def test_a_change_of_any_day_brings_the_problems_up_to_date(world: World) -> None:
+    def asked_for(cursor: Any = None) -> tuple[int, Any]:
+        selection = dg.AssetSelection.assets(problems)
+        result = dg.evaluate_automation_conditions(defs, world.instance, selection, cursor=cursor)
+        return result.total_requested, result.cursor
+
+    asked, cursor = asked_for()
+    assert asked == 0
+    world.drop("a", DAY, ["high", "low"])
+    world.ingest()
+    asked, cursor = asked_for(cursor)
+    assert asked == 1
+    asked, cursor = asked_for(cursor)
+    assert asked == 0
+    world.drop("b", DAY + timedelta(days=1), ["high"])
+    world.drop("c", OLD_DAY, ["critical"])
+    world.ingest()
+    assert asked_for(cursor)[0] == 1
+
+    result = world.materialize([compact_day, problems], selection=[problems])
+    [event] = result.asset_materializations_for_node("problems")
+    metadata = {name: value.value for name, value in event.metadata.items()}
+    assert (metadata["open"], metadata["fixed"], metadata["dagster/row_count"]) == (1, 2, 3)
+    assert (metadata["days"], metadata["first_day"]) == (3, str(OLD_DAY))
+    assert "█" in metadata["picture"]
+    assert "| fixed | 1 | 0 | 0 | 1 |" in metadata["severities"]
+    again = world.materialize([compact_day, problems], selection=[problems])
+    [event] = again.asset_materializations_for_node("problems")
+    assert event.metadata["days"].value == 0
 
 
 def test_many_days_at_once_are_summarised_by_the_ingest_itself(world: World) -> None:

@@ -34,7 +34,7 @@ def test_every_command_that_a_page_names_exists() -> None:
     group = typer.main.get_command(app)
     commands = set(group.commands)  # type: ignore[attr-defined]
     for page in PAGES:
-        named = re.findall(r"issuelake ([a-z]+)\b", page.read_text("utf-8"))
+        named = re.findall(r"issuelake ([a-z]+(?:-[a-z]+)*)\b", page.read_text("utf-8"))
         said = [
             n
             for n in named

@@ -15,8 +15,12 @@ from pipelines.cli import (
     reading,
     upkeep,
 )
+from pipelines.cli import diff as diff_command
+from pipelines.cli import gate as gate_command
+from pipelines.cli import problems as problems_command
 from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
+from pipelines.cli import triage as deciding
 
 app = typer.Typer(
     name="issuelake",
@@ -34,6 +38,7 @@ app = typer.Typer(
 )
 
 INGEST, ASK, KEEP, ANY = "Take in", "Ask", "Look after", "Any of these, as a document"
+DECIDE = "Decide"
 
 app.command("ingest", rich_help_panel=INGEST)(ingesting.ingest)
 app.command("latest", rich_help_panel=ASK)(reading.latest)
@@ -41,9 +46,16 @@ app.command("issues", rich_help_panel=ASK)(reading.issues)
 app.command("search", rich_help_panel=ASK)(reading.search)
 app.command("summary", rich_help_panel=ASK)(reading.summary)
 app.command("history", rich_help_panel=ASK)(reading.history)
+app.command("problems", rich_help_panel=ASK)(problems_command.problems)
+app.command("diff", rich_help_panel=ASK)(diff_command.diff)
 app.command("sql", rich_help_panel=ASK)(sql_command.sql)
 app.command("export", rich_help_panel=ASK)(export.export)
 app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
+app.command("gate", rich_help_panel=DECIDE)(gate_command.gate)
+app.command("accept", rich_help_panel=DECIDE)(deciding.accept)
+app.command("false-positive", rich_help_panel=DECIDE)(deciding.false_positive)
+app.command("reopen", rich_help_panel=DECIDE)(deciding.reopen)
+app.add_typer(deciding.triage, name="triage", rich_help_panel=DECIDE)
 app.command("compact", rich_help_panel=KEEP)(upkeep.compact)
 app.command("delete", rich_help_panel=KEEP)(delete.delete)
 app.command("deletions", rich_help_panel=KEEP)(delete.deletions)

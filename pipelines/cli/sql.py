@@ -36,7 +36,10 @@ def sql(
     max_rows: Annotated[int, typer.Option(min=1, help="Fail when there are more rows than this.")] = 10_000,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="Fail when it takes longer than this.")] = 60.0,
 ) -> None:
-    """Answer one SELECT over the views `runs`, `issues`, `rejected`, `daily_summary` (DuckDB's SQL).
+    """Answer one SELECT over the views of the storage (DuckDB's SQL).
+
+    They are `runs`, `issues`, `rejected`, `daily_summary`, `problems`, `problem_lives` and
+    `triage_decisions`; docs/asking.md lists their columns.
 
     The query can read the lake and nothing else: no other file, no network, no writing, no
     setting. `severity` is ordered: `ORDER BY severity` puts critical first.

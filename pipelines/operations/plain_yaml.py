@@ -42,8 +42,8 @@ _PlainLoader.yaml_implicit_resolvers = {
 }
 
 
-def from_yaml(content: bytes, source: str) -> Any:
-    """The document in `content`. Raises `UsageError` naming `source` and the place."""
+def from_yaml(content: bytes, source: str, what: str = "operation document") -> Any:
+    """The document in `content`, which is to be `what`. Raises `UsageError` naming `source` and the place."""
     try:
         return yaml.load(content, _PlainLoader)
     except yaml.MarkedYAMLError as error:
@@ -51,6 +51,6 @@ def from_yaml(content: bytes, source: str) -> Any:
         problem = _TAG.sub("a tag", error.problem or "it cannot be read")
         mark = error.problem_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UsageError(f"{source} is no operation document: {problem}{where}.") from None
+        raise UsageError(f"{source} is no {what}: {problem}{where}.") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise UsageError(f"{source} is no operation document: {' '.join(str(error).split())}.") from None
+        raise UsageError(f"{source} is no {what}: {' '.join(str(error).split())}.") from None

@@ -41,6 +41,8 @@ _DUCKDB_TYPES = {
     "int16": "SMALLINT",
     "int32": "INTEGER",
     "date": "DATE",
+    "boolean": "BOOLEAN",
+    "double": "DOUBLE",
 }
 
 

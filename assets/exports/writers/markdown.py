@@ -25,33 +25,35 @@ def write(selection: Selection, path: Path) -> int:
     count = 0
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.write("# Issues\n\n")
-        file.write(_head(["plugin", *SEVERITIES]))
+        file.write(head(["plugin", *SEVERITIES]))
         for plugin in sorted({plugin for plugin, _ in counts}):
-            file.write(_line([plugin, *(counts.get((plugin, s), 0) for s in SEVERITIES)]))
-        file.write(f"\n{_head(COLUMNS)}")
+            file.write(line([plugin, *(counts.get((plugin, s), 0) for s in SEVERITIES)]))
+        file.write(f"\n{head(COLUMNS)}")
         for issue in selection.documents():
             file.write(_row(issue))
             count += 1
     return count
 
 
-def _head(names: Iterable[str]) -> str:
+def head(names: Iterable[str]) -> str:
+    """The first two lines of a table."""
     names = list(names)
-    return _line(names) + f"|{' --- |' * len(names)}\n"
+    return line(names) + f"|{' --- |' * len(names)}\n"
 
 
 def _row(issue: dict[str, Any]) -> str:
     encoded = {
         name: msgspec.json.encode(issue[name]).decode() for name in JSON_COLUMNS if issue[name] is not None
     }
-    return _line((issue | encoded).values())
+    return line((issue | encoded).values())
 
 
-def _line(cells: Iterable[Any]) -> str:
-    return f"| {' | '.join(map(_cell, cells))} |\n"
+def line(cells: Iterable[Any]) -> str:
+    """A line of a table."""
+    return f"| {' | '.join(map(cell, cells))} |\n"
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """A value as one line of text: breaks are spaces."""
     if value is None:
         return ""

@@ -7,7 +7,7 @@ result the issue's own fields, where `severity` also tells critical from high (b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,14 +50,18 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 def write(selection: Selection, path: Path) -> int:
-    count = 0
     with open(path, "wb") as file:
-        file.write(f'{{"$schema":"{SCHEMA}","version":"2.1.0","runs":['.encode())
-        documents = selection.run_by_run().documents()
-        for number, (_, issues) in enumerate(groupby(documents, lambda i: i["validation_run_id"])):
-            file.write(b",\n" if number else b"\n")
-            count += _write_run(file, issues)
-        file.write(b"\n]}\n")
+        return write_log(file, selection.run_by_run().documents())
+
+
+def write_log(file: BinaryIO, documents: Iterable[dict[str, Any]]) -> int:
+    """Write issues, those of each run together, as one log; how many there are."""
+    count = 0
+    file.write(f'{{"$schema":"{SCHEMA}","version":"2.1.0","runs":['.encode())
+    for number, (_, issues) in enumerate(groupby(documents, lambda i: i["validation_run_id"])):
+        file.write(b",\n" if number else b"\n")
+        count += _write_run(file, issues)
+    file.write(b"\n]}\n")
     return count
 
 

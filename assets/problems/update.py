@@ -1,0 +1,190 @@
+"""Bringing what is kept of the problems up to date: the days that changed, and those after them.
+
+A day costs what that day has, and the lives that were open: what ended before is not looked at.
+What is not kept yet is worked out some months at a time, the newest two days each by themselves, so
+that one more day, or one more run on the newest, has little to do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from assets.days import DayVersion, versions
+from assets.problems import state
+from assets.problems.columns import LIVES
+from assets.problems.relation import Asked, all_seen, define_lives
+from assets.problems.state import Base, Closed, Kept, Keys
+from resources.backend import Backend
+from resources.encryption import Key
+from resources.errors import StorageError
+from resources.files import Files
+from resources.schema import arrow_schema
+from resources.session import sql
+
+if TYPE_CHECKING:
+    import duckdb
+
+GRACE = 3600.0
+"""Seconds for which files that are not needed any more stay, for readers who have listed them."""
+
+SPAN_ISSUES = 250_000
+"""Up to so many issues, several months are worked out in one go."""
+
+_ORDER = ("target_plugin", "file_path", "fingerprint", "opened_at", "opened_stored_at", "opened_run_id")
+"""The order of lives in a file, as `sql/lives_kept.sql` has it."""
+
+NEWEST_KEPT = 7
+"""So many of the newest days keep their open lives; of older ones the last day of each month."""
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What bringing up to date did. `base` is the state that is kept now."""
+
+    base: Base
+    days: tuple[date, ...]
+    """Those that were worked out, oldest first."""
+    lives_open: int
+    lives_ended: int
+    """In the days that were worked out."""
+
+
+def bring_up_to_date(lake: Backend, grace: float = GRACE) -> Updated:
+    """Work out what is not kept yet and keep it; durable on return. Raises `StorageError`.
+
+    Doing it twice, or in two places at once, is doing it once.
+    """
+    held = versions(lake, lake.days())
+    keys = state.keys(held)
+    base = Kept(lake.files).base(keys)
+    pending = [version for version in held if base.day is None or version.day > base.day]
+    known = {day: key for day, key in keys.items() if base.day is not None and day <= base.day}
+    open_now = ended = 0
+    for span in _spans(pending):
+        base, fresh, open_now, closed = _work_out(lake, base, span)
+        known |= fresh
+        ended += closed
+    _tidy(lake.files, known, grace)
+    return Updated(Kept(lake.files).base(known), tuple(v.day for v in pending), open_now, ended)
+
+
+def try_to_keep(lake: Backend) -> None:
+    """Bring what is kept up to date where that is possible, for the question at hand and later ones.
+
+    Who may only read gets the same answers, a little later.
+    """
+    with suppress(StorageError):
+        bring_up_to_date(lake)
+
+
+def _spans(pending: Sequence[DayVersion]) -> Iterator[list[date]]:
+    """The days of `pending`: whole months, several where these are small, the newest two days alone."""
+    older, newest = pending[:-2], pending[-2:]
+    span: list[date] = []
+    size = 0
+    for _, group in groupby(older, lambda version: _month(version.day)):
+        month = list(group)
+        issues = sum(version.issues for version in month)
+        if span and size + issues > SPAN_ISSUES:
+            yield span
+            span, size = [], 0
+        span += [version.day for version in month]
+        size += issues
+    if span:
+        yield span
+    for version in newest:
+        yield [version.day]
+
+
+def _work_out(lake: Backend, base: Base, span: Sequence[date]) -> tuple[Base, Keys, int, int]:
+    """Keep the state as of the end of `span`: the state, its keys, how many lives go on and ended."""
+
+    def work(connection: duckdb.DuckDBPyConnection) -> tuple[list[DayVersion], bytes, bytes, int, int]:
+        found = all_seen(connection)  # days may have come since they were listed
+        define_lives(connection, lake.files, base, Asked())
+        connection.execute("CREATE OR REPLACE TEMP TABLE lives_now AS FROM lives_since")
+        try:
+            [(going_on, ended)] = connection.execute(
+                "SELECT count(*) FILTER (fixed_at IS NULL), count(fixed_at) FROM lives_now"
+            ).fetchall()
+            key = lake.files.key
+            return found, _encoded(connection, False, key), _encoded(connection, True, key), going_on, ended
+        finally:
+            connection.execute("DROP TABLE lives_now")
+
+    found, open_lives, ended_lives, going_on, ended = lake.reading(work, span[0], span[-1])
+    keys = state.keys(found, base.key)
+    if not keys:  # all its runs have gone since the days were listed
+        return base, keys, going_on, 0
+    day, key = next(reversed(keys.items()))
+    closed = state.closed_path(day, key, base.key)
+    lake.files.publish(closed, ended_lives)
+    lake.files.publish(state.open_path(day, key), open_lives)
+    paths = (closed, *base.closed_paths)
+    return Base(day, key, state.open_path(day, key), paths), keys, going_on, ended
+
+
+def _encoded(connection: duckdb.DuckDBPyConnection, ended: bool, key: Key | None) -> bytes:
+    import pyarrow as pa
+
+    from resources.lake.parquet import ROW_GROUP_ROWS, encode_batches
+
+    schema = arrow_schema(LIVES)
+    reader = connection.sql(sql("assets.problems", "lives_kept").format(ended=ended)).to_arrow_reader(
+        ROW_GROUP_ROWS
+    )
+    tables = (pa.Table.from_batches([batch]).cast(schema) for batch in reader)
+    return encode_batches(schema, tables, key=key)
+
+
+def _tidy(files: Files, keys: Keys, grace: float) -> None:
+    """Make one file of what ended in each month that is long over, and remove what nobody needs."""
+    kept = Kept(files)
+    base = kept.base(keys)
+    if base.day is None:
+        return
+    days = list(keys)
+    day_of = {key: day for day, key in keys.items()}
+    chain = kept.chain(keys, base.key) or []
+    for month, group in groupby(chain, lambda closed: _month(day_of[closed.key])):
+        parts = list(group)
+        if len(parts) > 1 and month < min(map(_month, days[-NEWEST_KEPT:])):
+            _merge(files, parts, day_of[parts[0].key])
+    kept = Kept(files)
+    needed = {closed.entry.path for closed in kept.chain(keys, base.key) or []}
+    for number, day in enumerate(days):
+        last_of_month = number + 1 < len(days) and _month(days[number + 1]) != _month(day)
+        if (last_of_month or number >= len(days) - NEWEST_KEPT) and keys[day] in kept.opens:
+            needed.add(kept.opens[keys[day]].path)
+    before = time.time() - grace
+    for entry in kept.entries:
+        if entry.path not in needed and entry.modified < before:
+            files.remove(entry.path)
+
+
+def _merge(files: Files, parts: Sequence[Closed], day: date) -> None:
+    """Publish the lives of `parts` as one file; they follow each other, that of `day` comes first."""
+    import pyarrow as pa
+
+    from resources.lake.parquet import encode, read_table
+
+    schema = arrow_schema(LIVES)
+
+    def read() -> pa.Table:
+        names = files.paths([part.entry.path for part in parts])
+        return pa.concat_tables(read_table(name, key=files.key).cast(schema) for name in names)
+
+    whole = files.using(read)
+    order = [(name, "ascending") for name in _ORDER]
+    first, last = parts[-1], parts[0]
+    files.publish(state.closed_path(day, last.key, first.since), encode(whole.sort_by(order), key=files.key))
+
+
+def _month(day: date) -> tuple[int, int]:
+    return day.year, day.month
