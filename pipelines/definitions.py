@@ -15,7 +15,7 @@ from pipelines.jobs import catch_up, ingest_inbox, maintenance, reconcile_storag
 from pipelines.opening import kept_open
 from pipelines.schedules import hourly_catch_up, nightly_maintenance
 from pipelines.sensors import automation, inbox_sensor
-from pipelines.watching import failures, rejects, storage_health
+from pipelines.watching import failures, findings, rejects, storage_health
 from resources.backend import Backend
 from resources.dagster_resources import LakeResource, NotificationsResource
 
@@ -39,7 +39,7 @@ defs = Definitions(
     asset_checks=[counts_agree, no_run_twice, *map(storages.check, BACKENDS)],
     jobs=[ingest_inbox, catch_up, maintenance, reconcile_storages],
     schedules=[hourly_catch_up, nightly_maintenance],
-    sensors=[inbox_sensor, automation, storage_health, failures, rejects],
+    sensors=[inbox_sensor, automation, storage_health, failures, rejects, findings],
     resources={
         "lake": OpenedLake(
             storage=_from_environment("ISSUELAKE_STORAGE", ""),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 
 class Seen(msgspec.Struct):
@@ -66,3 +68,20 @@ def _news(backend: Mapping[str, Any]) -> News:
         rest = f" {owed} batches are owed to it and will be copied now." if owed else ""
         return News(name, f"{name} has recovered", f"{backend['url']} is well again.{rest}")
     return News(name, f"{name} is down", f"{backend['url']}: {backend['last_error']}")
+
+
+class Told(msgspec.Struct):
+    """Which findings people know of, and when was looked; kept in a sensor's cursor."""
+
+    looked_at: float = 0.0
+    """Seconds since 1970."""
+    critical: list[str] = []
+    breached: list[str] = []
+    begun: bool = False
+    """At the first look everything is old news."""
+
+
+def fresh(told: Sequence[str], found: Mapping[str, T]) -> list[T]:
+    """Those of `found`, by what tells them apart, that nobody was told of."""
+    known = set(told)
+    return [finding for name, finding in found.items() if name not in known]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 from dagster import (
     AssetKey,
     DefaultSensorStatus,
@@ -19,15 +20,24 @@ from dagster import (
     sensor,
 )
 
+from assets.definitions.problems import problems as problems_asset
 from assets.definitions.storages import events
+from assets.problems.columns import UNDECIDED
+from assets.problems.listing import BREACHED, PRESENT, Filters, Problem, problems
 from pipelines.jobs import UNFINISHED, reconcile_storages
 from pipelines.opening import kept_open
 from pipelines.operations.health import status
-from pipelines.watch import Watch
+from pipelines.watch import Told, Watch, fresh
 from resources.config import Configured
 from resources.dagster_resources import LakeResource, NotificationsResource
 
 HEALTH_SECONDS = 30
+FINDINGS_SECONDS = 60
+_LOOK_AT_LEAST_EVERY = 3600.0
+"""Seconds: an SLA is broken by nothing but time."""
+_LISTED = 10
+_MOST = 1000
+"""Problems of a kind that are looked at: whoever has more knows that there are many."""
 _LONGEST = 1_000
 """Characters of an error that are told; the rest stands in the run."""
 
@@ -100,3 +110,57 @@ def rejects(
     context.log.warning(f"{rejected} of {received} runs were rejected.")
     notifications.tell(f"{rejected} of {received} runs were rejected", listed)
     return SkipReason(f"People were told of {rejected} rejected runs.")
+
+
+@sensor(minimum_interval_seconds=FINDINGS_SECONDS, default_status=DefaultSensorStatus.RUNNING)
+def findings(
+    context: SensorEvaluationContext, lake: LakeResource, notifications: NotificationsResource
+) -> SensorResult:
+    """Tells people of critical problems that are new or came back, and of those that broke their SLA.
+
+    Of each once; what was accepted is no news. What was there before the sensor's first look is not told.
+    """
+    told = msgspec.json.decode(context.cursor, type=Told) if context.cursor else Told()
+    now = time.time()
+    changed = context.instance.get_latest_materialization_event(problems_asset.key)
+    if (changed is None or changed.timestamp <= told.looked_at) and (
+        now - told.looked_at < _LOOK_AT_LEAST_EVERY
+    ):
+        return SensorResult(skip_reason=SkipReason("The problems are as they were."), cursor=context.cursor)
+    critical = _present(lake, severity=("critical",))
+    breached = _present(lake, sla=BREACHED)
+    if told.begun:
+        for title, news in (
+            ("new critical problems", fresh(told.critical, critical)),
+            ("problems past their SLA", fresh(told.breached, breached)),
+        ):
+            if news and not notifications.tell(f"{title}: {len(news)}", _listing(news)):
+                reason = SkipReason("Not everybody was reached.")
+                return SensorResult(skip_reason=reason, cursor=context.cursor)
+    cursor = Told(now, list(critical), list(breached), True)
+    return SensorResult(
+        skip_reason=SkipReason(f"{len(critical)} are critical, {len(breached)} past their SLA."),
+        cursor=msgspec.json.encode(cursor).decode(),
+    )
+
+
+def _present(
+    lake: LakeResource, severity: tuple[str, ...] = (), sla: str | None = None
+) -> dict[str, Problem]:
+    """The problems that are not fixed and that nobody has decided about, by `_by_life`."""
+    asked = Filters(PRESENT, severity, triage=(UNDECIDED,), sla=sla, limit=_MOST)
+    return _by_life(problems(lake.open(), asked).problems)
+
+
+def _by_life(found: list[Problem]) -> dict[str, Problem]:
+    """Problems by what stays the same until they are fixed, and is another when they come back."""
+    return {f"{p['fingerprint'][:16]}{int(p['opened_at'].timestamp()):x}": p for p in found}
+
+
+def _listing(found: list[Problem]) -> str:
+    lines = [
+        " ".join(f"{p['target_plugin']}: {p['description']} ({p['file_path'] or 'no file'})".split())[:300]
+        for p in found[:_LISTED]
+    ]
+    rest = len(found) - len(lines)
+    return "\n".join(lines + ([f"and {rest} more; see issuelake problems"] if rest else []))

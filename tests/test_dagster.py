@@ -154,6 +154,7 @@ def test_the_definitions_load_and_hold_exactly_this() -> None:
         ("storage_health", 30, "RUNNING"),
         ("failures", 30, "RUNNING"),
         ("rejects", 30, "RUNNING"),
+        ("findings", 60, "RUNNING"),
     }
     assert {
         (node.key.to_user_string(), *sorted(key.to_user_string() for key in node.parent_keys))

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import msgspec
 import pytest
 import yaml
 
+from assets.definitions.problems import problems
 from pipelines.definitions import defs
 from pipelines.jobs import reconcile_storages
-from pipelines.watch import Watch
-from pipelines.watching import failures, rejects, storage_health
+from pipelines.watch import Told, Watch
+from pipelines.watching import failures, findings, rejects, storage_health
 from resources.config import Opened, configuration, configured
 from resources.dagster_resources import LakeResource, NotificationsResource
 from resources.errors import ConfigError
@@ -206,6 +209,61 @@ def test_many_rejects_are_told_of(webhook: tuple[str, list[dict[str, Any]]]) -> 
         rejects.evaluate_tick(context)
     assert came[0]["title"] == "issuelake: 3 of 10 runs were rejected"
     assert "a.json: $: not JSON" in came[0]["message"]
+
+
+def test_new_critical_problems_are_told_of_once(
+    tmp_path: Path, webhook: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, came = webhook
+    lake = LakeResource(storage=str(tmp_path / "lake"))
+    notifications = NotificationsResource(urls=url)
+    cursor: str | None = None
+
+    def look() -> None:
+        nonlocal cursor
+        with dg.instance_for_test() as instance:
+            dg.materialize([problems], instance=instance, resources={"lake": lake})
+            context = dg.build_sensor_context(instance=instance, cursor=cursor)
+            result = findings(context, lake=lake, notifications=notifications)
+        assert isinstance(result, dg.SensorResult)
+        cursor = result.cursor
+
+    now = datetime.now(UTC)
+    store(lake, "old", now - timedelta(hours=2), ["was there before"])
+    look()
+    assert came == []
+    store(lake, "newer", now - timedelta(hours=1), ["was there before", "eval on input\nwith a second line"])
+    look()
+    look()
+    [message] = came
+    assert message["title"] == "issuelake: new critical problems: 1"
+    assert message["message"] == "demo: eval on input with a second line (app.py)"
+
+
+def test_a_broken_sla_is_told_of(tmp_path: Path, webhook: tuple[str, list[dict[str, Any]]]) -> None:
+    url, came = webhook
+    lake = LakeResource(storage=str(tmp_path / "lake"))
+    store(lake, "old", datetime.now(UTC) - timedelta(days=400), ["forgotten"])
+    told = msgspec.json.encode(Told(begun=True)).decode()
+    with dg.instance_for_test() as instance:
+        context = dg.build_sensor_context(instance=instance, cursor=told)
+        findings(context, lake=lake, notifications=NotificationsResource(urls=url))
+    assert [message["title"] for message in came] == [
+        "issuelake: new critical problems: 1",
+        "issuelake: problems past their SLA: 1",
+    ]
+
+
+def store(lake: LakeResource, run_id: str, moment: datetime, descriptions: list[str]) -> None:
+    """A run of `demo` that found critical issues."""
+    issues = [{"severity": "critical", "description": d, "file_path": "app.py"} for d in descriptions]
+    run = {
+        "validation_run_id": run_id,
+        "timestamp": moment.isoformat(),
+        "target_plugin": "demo",
+        "issues_list": issues,
+    }
+    append(lake.open(), [run])
 
 
 def test_what_is_no_address_is_refused_without_being_told() -> None:

@@ -34,7 +34,7 @@ def kept(lake: Backend) -> set[str]:
 
 
 def content(lake: Backend, path: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = decode(lake.files.read(path)).to_pylist()
+    rows: list[dict[str, Any]] = decode(lake.files.read(path), key=None).to_pylist()
     return rows
 
 
