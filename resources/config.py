@@ -201,11 +201,14 @@ def configured_names(document: dict[str, Any]) -> list[str]:
     if not isinstance(given, dict):
         raise ConfigError("storage_config must map the names of backends to their keys.")
     chosen = document.get("storage_backend") or AUTO
-    used = given.get(chosen)
+    used = given.get(chosen) if isinstance(chosen, str) else None
     several = chosen == AUTO or (isinstance(used, dict) and used.get("failover"))
     implied = {LOCAL_FILE: None} if several else {chosen: None}
     names = []
-    for name, keys in (implied | given).items():
+    custom = given.get(CUSTOM_BACKENDS)
+    named = given | (dict.fromkeys(custom) if isinstance(custom, dict) else {})
+    named.pop(CUSTOM_BACKENDS, None)
+    for name, keys in (implied | named).items():
         databases = keys.get("databases") if name == DATABASE_FACTORY and isinstance(keys, dict) else None
         names += [f"{name}.{database}" for database in databases] if databases else [str(name)]
     return names

@@ -71,7 +71,7 @@ def test_what_cannot_be_used_says_why(cli: Cli) -> None:
     assert b"hunter2" not in done.stdout + done.stderr
     listed = cli.json("backends", "--config", path, "--timeout", "3")
     first = [b["name"] for b in listed["backends"] if b["configured"]]
-    assert first == ["gone", "sqlite", "postgresql", "slow", "failing"]
+    assert first == ["gone", "sqlite", "postgresql", "slow", "failing", "local_file"]
     assert listed["active"] == "sqlite"
     found = by_name(listed["backends"])
     assert found["sqlite"]["healthy"]
@@ -89,6 +89,8 @@ def test_what_cannot_be_used_says_why(cli: Cli) -> None:
 def test_it_fails_where_the_one_in_use_does(cli: Cli) -> None:
     failing = {"plugin_name": "fault_injection", "config": {"failure_rate": 1}}
     path = config(cli.folder, custom_backends={"failing": failing})
+    named = yaml.safe_load((cli.folder / path).read_text()) | {"storage_backend": "failing"}
+    (cli.folder / path).write_text(yaml.safe_dump(named))
     done = cli.run("backends", "--config", path, code=1)
     assert "failing is in use" in done.stdout.decode()
     assert cli.run("backends", "--config", "nowhere.yaml", code=2).stdout == b""
@@ -97,8 +99,8 @@ def test_it_fails_where_the_one_in_use_does(cli: Cli) -> None:
 def test_the_table_says_what_the_document_says(cli: Cli) -> None:
     shown = cli.run("backends").stdout.decode()
     lines = {line.split()[0]: line.split()[1:] for line in shown.splitlines()[2:]}
-    assert lines["local_file"][:6] == ["built-in", "yes", "yes", "yes", "yes", "99"]
-    assert lines["memory"][:4] == ["plugin", "yes", "no", "5"]
+    assert lines["local_file"][:5] == ["yes", "healthy", "99", "in", "use,"]
+    assert lines["memory"][:4] == ["yes", "not", "configured", "5"]
 
 
 def test_one_that_can_be_read_but_not_written_is_reachable(tmp_path: Path) -> None:

@@ -50,12 +50,9 @@ def backends(
     else:
         headings: list[Heading] = [
             ("Backend", ONE_LINE),
-            ("Kind", ONE_LINE),
-            "Installed",
-            "Configured",
-            "Reachable",
-            "Healthy",
-            ("Priority", RIGHT),
+            ("Installed", ONE_LINE),
+            ("State", ONE_LINE),
+            ("Priority", RIGHT | ONE_LINE),
             ("Note", {"overflow": "fold"}),
         ]
         console().print(table(f"{len(found)} backends; {used.name} is in use", headings, map(_row, found)))
@@ -66,14 +63,19 @@ def backends(
 def _row(listed: Listed) -> list[object]:
     return [
         listed.name,
-        listed.kind,
         _SAID[listed.installed],
-        _SAID[listed.configured],
-        _SAID[listed.reachable],
-        _SAID[listed.healthy],
+        _state(listed),
         listed.priority,
         _note(listed),
     ]
+
+
+def _state(listed: Listed) -> str:
+    if not listed.configured:
+        return "not configured"
+    if listed.healthy:
+        return "healthy"
+    return "reachable" if listed.reachable else "unreachable"
 
 
 def _note(listed: Listed) -> str:

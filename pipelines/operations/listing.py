@@ -57,12 +57,22 @@ def listing(backends: Sequence[Configured], seconds: float = DEADLINE) -> list[L
     loaded = {name: begin(_loading(name, point)) for name, point in free.items()}
     end = time.monotonic() + seconds
     names = {backend.name for backend in backends}
+    answers = [
+        _answer(future, end, seconds, _configured(b)) for b, future in zip(backends, looked, strict=True)
+    ]
     return [
-        *(_answer(future, end, seconds, _configured(b)) for b, future in zip(backends, looked, strict=True)),
+        *_with_the_one_in_use(backends, answers),
         *(_built_in(name) for name in BACKENDS if name not in names),
         *(_plugin(name, f"issuelake {version('issuelake')}") for name in BUILT_IN),
         *(_answer(loaded[name], end, seconds, _offered(name, point)) for name, point in free.items()),
     ]
+
+
+def _with_the_one_in_use(backends: Sequence[Configured], answers: Sequence[Listed]) -> list[Listed]:
+    """Where others stand in, the first that is well is in use."""
+    candidates = [n for n, backend in enumerate(backends) if backend.active or backend.fallback]
+    used = next((n for n in candidates if answers[n].healthy), candidates[0])
+    return [replace(answer, active=n == used) for n, answer in enumerate(answers)]
 
 
 def _looking(backend: Configured) -> Callable[[], Listed]:
