@@ -28,13 +28,17 @@ RUNS = "runs"
 ISSUES = "issues"
 BOTH = (RUNS, ISSUES)
 
+RUN_IDS_AT_MOST = 1_000
+"""Of `Pushdown.run_ids`: every server takes as many in one question."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pushdown:
     """What all rows have in common that a reader will look at; None where nothing is known.
 
     A backend may leave other rows out of its relations, and need not: the reader's SQL has the same
-    conditions again. The first four hold for both relations, the others for issues alone.
+    conditions again. Severities, categories and fingerprint hold for issues alone, the others for both
+    relations.
     """
 
     plugin: str | None = None
@@ -44,6 +48,8 @@ class Pushdown:
     severities: tuple[str, ...] | None = None
     categories: tuple[str, ...] | None = None
     fingerprint: str | None = None
+    run_ids: tuple[str, ...] | None = None
+    """At most `RUN_IDS_AT_MOST`."""
 
 
 class Backend(ABC):

@@ -18,6 +18,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from resources.deadline import still_wanted
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.batch import Batch
@@ -131,6 +132,7 @@ def judge(
     if COPIED in runs.column_names:
         return judge_copies(runs, known, deletions)
     now = datetime.now(UTC)
+    still_wanted()
     result = Appended()
     in_batch: dict[str, tuple[int, str]] = {}
     verdicts: dict[int, _Verdict] = {}

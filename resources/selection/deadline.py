@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from resources.deadline import given_up
 from resources.errors import StorageError
 
 T = TypeVar("T")
@@ -19,11 +20,16 @@ class Call(Generic[T]):
         self._answer: list[T] = []
         self._error: BaseException | None = None
         self._done = threading.Event()
+        self._given_up = threading.Event()
         threading.Thread(target=self._run, name="issuelake-call", daemon=True).start()
 
     def done(self, seconds: float) -> bool:
         """Whether it has ended, after at most `seconds`."""
         return self._done.wait(max(seconds, 0.0))
+
+    def give_up(self) -> None:
+        """Nobody waits for it any more: it must store nothing that it has not begun to store."""
+        self._given_up.set()
 
     def result(self) -> T:
         """What `work` answered or raised; only once it is `done`."""
@@ -32,6 +38,7 @@ class Call(Generic[T]):
         return self._answer[0]
 
     def _run(self) -> None:
+        given_up.set(self._given_up)
         try:
             self._answer.append(self._work())
         except BaseException as error:  # whoever waits raises it
@@ -44,6 +51,7 @@ def within(seconds: float, work: Callable[[], T], what: str) -> T:
     """What `work` answers. Raises `StorageError` when that takes longer than `seconds`."""
     call = Call(work)
     if not call.done(seconds):
+        call.give_up()
         raise overdue(what, seconds)
     return call.result()
 

@@ -42,6 +42,7 @@ class Member:
         self._standing: Standing | None = None
         self._backend: Backend | None = None
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
 
     @property
     def place(self) -> str:
@@ -60,12 +61,19 @@ class Member:
 
     def backend(self) -> Backend:
         with self._lock:
-            if self._backend is None:
-                backend = self.settings.open()
-                if self._prepare is not None:
-                    self._prepare(backend)
-                self._backend = backend
-            return self._backend
+            if self._backend is not None:
+                return self._backend
+            opening = self._opening
+        with opening:  # which may hang, so nothing else may wait for it
+            if opening is self._opening and self._backend is not None:
+                return self._backend
+            backend = self.settings.open()
+            if self._prepare is not None:
+                self._prepare(backend)
+            with self._lock:
+                if opening is self._opening:
+                    self._backend = backend
+            return backend
 
     def ready(self) -> bool:
         """Whether it may be used, as far as is known; looks where nobody knows any more."""
@@ -86,9 +94,9 @@ class Member:
         started = time.perf_counter()
         try:
             health = within(self.deadline, lambda: self.backend().check(), self.name)
-        except IssuelakeError as error:  # its driver is missing, say, or it hangs
+        except Exception as error:  # its driver is missing, say, or it hangs
             spent = round((time.perf_counter() - started) * 1000, 3)
-            health = Health(False, spent, str(error))
+            health = Health(False, spent, str(error) or type(error).__name__)
         if health.error is None:
             return health
         self._forget()
@@ -112,24 +120,34 @@ class Member:
         return self._told(lambda: self._watched(read))
 
     def _watched(self, read: Callable[[Backend, Callable[[], None]], T]) -> T:
-        fetched = threading.Event()
-        left = threading.Event()
+        decided = threading.Lock()
+        fetched = left = False
 
         def all_fetched() -> None:
-            if left.is_set():  # somebody else reads by now
-                raise overdue(self.name, self.deadline)
-            fetched.set()
+            nonlocal fetched
+            with decided:
+                if left:  # somebody else reads by now
+                    raise overdue(self.name, self.deadline)
+                fetched = True
 
         call = Call(lambda: read(self.backend(), all_fetched))
         half = self.deadline / 2
         while not call.done(half):
-            if fetched.is_set():
+            if fetched or self._answers(half) or call.done(0):
                 continue
-            probe = Call(lambda: self.backend().check())
-            if not (call.done(0) or (probe.done(half) and probe.result().healthy) or fetched.is_set()):
-                left.set()
+            with decided:
+                left = not fetched
+            if left:
                 raise overdue(self.name, self.deadline)
         return call.result()
+
+    def _answers(self, seconds: float) -> bool:
+        """Whether a round trip goes well within `seconds`."""
+        probe = Call(lambda: self.backend().check())
+        try:
+            return probe.done(seconds) and probe.result().healthy
+        except Exception:  # as when it cannot be opened anew
+            return False
 
     def _told(self, call: Callable[[], T]) -> T:
         try:
@@ -142,6 +160,7 @@ class Member:
             raise kind(scrubbed(str(error), self.settings)) from error
 
     def _forget(self) -> None:
-        """Open it anew next time: a connection that failed may be gone for good."""
+        """Open it anew next time: what failed may be gone for good, and who opens it may hang."""
         with self._lock:
             self._backend = None
+            self._opening = threading.Lock()

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from resources.backends.sql.dialect import ROWS_AT_ONCE, ServerDialect
 from resources.backends.sql.settings import Postgresql
 
-_PASSING = frozenset({"40001", "40P01", "23505", "42P07", "55P03"})
-"""Not serializable, deadlock, stored meanwhile, made meanwhile, waited too long."""
+_PASSING = frozenset({"40001", "40P01", "23505", "42P07"})
+"""Not serializable, deadlock, stored meanwhile, made meanwhile."""
 
 _NUL, _MARK = "\0", "\ue000"
 """No text of PostgreSQL holds NUL: it is kept as the mark and 0, the mark itself as the mark and 1."""
@@ -33,6 +34,18 @@ class PostgresqlDialect(ServerDialect):
         super().__init__(settings)
         self.reads = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._ssl_mode = settings.ssl_mode or ("verify-full" if settings.ssl_ca else "prefer")
+
+    def engine(self) -> sa.Engine:
+        engine = super().engine()
+        seconds = self.settings.timeout_seconds
+
+        @event.listens_for(engine, "do_connect")
+        def connect(_: Any, __: Any, arguments: list[Any], keys: dict[str, Any]) -> Any:
+            from resources.backends.sql.patience import connect
+
+            return connect(seconds, *arguments, **keys)
+
+        return engine
 
     def arguments(self) -> dict[str, Any]:
         milliseconds = round(self.settings.timeout_seconds * 1000)

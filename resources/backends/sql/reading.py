@@ -64,6 +64,8 @@ def _pushed(of: sa.Table, dialect: Dialect, pushdown: Pushdown) -> Iterator[sa.C
         yield of.c.target_plugin == plugin
     if pushdown.run_id is not None:
         yield of.c[RUN_KEY] == run_key(pushdown.run_id)
+    if pushdown.run_ids is not None:
+        yield of.c[RUN_KEY].in_([run_key(run_id) for run_id in pushdown.run_ids])
     if pushdown.since is not None:
         yield of.c.timestamp >= dialect.moment(pushdown.since)
     if pushdown.until is not None:
