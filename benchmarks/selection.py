@@ -30,7 +30,7 @@ def run(setup: Setup) -> list[Row]:
             )
             for row in _overhead(name, keys, folder, setup.rounds * setup.scale(20, 1))
         ]
-        return [*rows, _decision(folder, setup.scale(100, 2))]
+        return [*rows, _decision(folder, setup.scale(40, 2))]
 
 
 def _overhead(name: str, keys: dict[str, Any], folder: Path, rounds: int) -> list[Row]:

@@ -359,7 +359,7 @@ def _beyond(call: Call) -> float:
 
 def _in_vain(call: Call) -> list[float]:
     """The seconds spent with each backend that was tried and then passed over."""
-    return [a["seconds"] for a in call.attempts if a["outcome"] == "failed" and a["seconds"]]
+    return [a["seconds"] for a in call.attempts if a["reason"] and a["seconds"]]
 
 
 def _page(figures: list[tuple[str, str, str, bool | None]], command: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from resources.deadline import given_up
+from resources.deadline import Waiting, waiting
 from resources.errors import StorageError
 
 T = TypeVar("T")
@@ -20,7 +21,7 @@ class Call(Generic[T]):
         self._answer: list[T] = []
         self._error: BaseException | None = None
         self._done = threading.Event()
-        self._given_up = threading.Event()
+        self._waiting = Waiting()
         threading.Thread(target=self._run, name="issuelake-call", daemon=True).start()
 
     def done(self, seconds: float) -> bool:
@@ -29,7 +30,13 @@ class Call(Generic[T]):
 
     def give_up(self) -> None:
         """Nobody waits for it any more: it must store nothing that it has not begun to store."""
-        self._given_up.set()
+        self._waiting.given_up.set()
+
+    @property
+    def silent(self) -> float | None:
+        """Seconds since the backend said something; None where it does not tell."""
+        heard = self._waiting.heard
+        return None if heard is None else time.monotonic() - heard
 
     def result(self) -> T:
         """What `work` answered or raised; only once it is `done`."""
@@ -38,7 +45,7 @@ class Call(Generic[T]):
         return self._answer[0]
 
     def _run(self) -> None:
-        given_up.set(self._given_up)
+        waiting.set(self._waiting)
         try:
             self._answer.append(self._work())
         except BaseException as error:  # whoever waits raises it

@@ -114,8 +114,9 @@ class Member:
     def read(self, read: Callable[[Backend, Callable[[], None]], T]) -> T:
         """What `read` answers, given the backend and a function to call when all has been fetched.
 
-        Reading may take its time, as long as the backend answers a round trip meanwhile. From the moment
-        that all has been fetched nobody waits for the backend, so nothing is given up any more.
+        Reading may take its time, as long as the backend goes on saying something, or answers a round trip
+        meanwhile where it does not tell (`resources.deadline.heard`). From the moment that all has been
+        fetched nobody waits for the backend, so nothing is given up any more.
         """
         return self._told(lambda: self._watched(read))
 
@@ -132,8 +133,15 @@ class Member:
 
         call = Call(lambda: read(self.backend(), all_fetched))
         half = self.deadline / 2
-        while not call.done(half):
-            if fetched or self._answers(half) or call.done(0):
+
+        def patience() -> float:
+            silent = call.silent
+            return half if fetched or silent is None else self.deadline - silent
+
+        while not call.done(patience()):
+            silent = call.silent
+            answers = silent < self.deadline if silent is not None else self._answers(half)
+            if fetched or answers or call.done(0):
                 continue
             with decided:
                 left = not fetched

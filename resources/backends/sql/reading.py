@@ -14,6 +14,7 @@ from resources import schema
 from resources.backend import ISSUES, RUNS, Pushdown
 from resources.backends.sql.dialect import ROWS_AT_ONCE, Dialect
 from resources.backends.sql.tables import INDEXED_CHARACTERS, RUN_KEY, Tables, indexed
+from resources.deadline import heard
 from resources.lake.index import Copy
 from resources.lake.layout import content_name
 from resources.lake.read import duckdb_type
@@ -110,6 +111,7 @@ def copy(
             target.register(_INCOMING, pa.table(values, [c.name for c in columns]))
             target.execute(f"INSERT INTO {name} FROM {_INCOMING}")
             target.unregister(_INCOMING)
+            heard()
 
 
 def copies(
