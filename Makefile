@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo dev docs sbom test test-nfs check bench clean
+.PHONY: help demo dev docs sbom test test-nfs check bench soak clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ check: $(STAMP) ## lint, format, types, layers, definitions
 bench: $(STAMP) ## speed against the named peers; see benchmarks/RESULTS.md
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks
+
+soak: $(STAMP) ## ten minutes of failover under constant writing; see benchmarks/SOAK.md
+	$(BIN)/python -m benchmarks.soak
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) lake inbox .dagster

@@ -156,7 +156,7 @@ def compile(query: Query) -> Compiled:
             None if severities is None else tuple(severities),
             tuple(query.category) or None,
             query.fingerprint,
-            frozenset(_NAME.findall(named)) & _COLUMNS,
+            columns=frozenset(_NAME.findall(named)) & _COLUMNS,
         ),
     )
 

@@ -25,6 +25,7 @@ PARTS = (
     "sizes",
     "export",
     "steps",
+    "selection",
 )
 """The modules of this package that each answer one question, in the order of the page."""
 

@@ -31,13 +31,17 @@ COUNTED = "counted"
 """A relation of one row, asked for with a `limit` alone: `total` counts the issues of the runs that plugin,
 run id and moments select, `filtered` those of them that fulfil the rest of the pushdown too."""
 
+RUN_IDS_AT_MOST = 1_000
+"""Of `Pushdown.run_ids`: every server takes as many in one question."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pushdown:
     """What all rows have in common that a reader will look at; None where nothing is known.
 
     A backend may leave other rows out of its relations, and need not: the reader's SQL has the same
-    conditions again. The first four hold for both relations, the others for issues alone.
+    conditions again. Severities, categories and fingerprint hold for issues alone, the others for both
+    relations.
     """
 
     plugin: str | None = None
@@ -47,6 +51,8 @@ class Pushdown:
     severities: tuple[str, ...] | None = None
     categories: tuple[str, ...] | None = None
     fingerprint: str | None = None
+    run_ids: tuple[str, ...] | None = None
+    """At most `RUN_IDS_AT_MOST`; holds for both relations."""
     columns: frozenset[str] | None = None
     """Those of either relation that will be named; a backend may leave out the others."""
     newest: bool = False

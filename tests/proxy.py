@@ -47,13 +47,12 @@ def proxy(target_port: int) -> Iterator[Proxy]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-
-    # The loop itself holds tasks weakly, and of one that waits for ever nobody else may know.
-    held: list[asyncio.Task[None] | None] = []
+    connections: set[object] = set()
+    """Kept, since nothing else holds one that waits for ever."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         control.connections += 1
-        held.append(asyncio.current_task())
+        connections.add(task := asyncio.current_task())
         ends = [writer]
         try:
             far_reader, far_writer = await asyncio.open_connection(HOST, target_port)
@@ -71,6 +70,7 @@ def proxy(target_port: int) -> Iterator[Proxy]:
             for end in ends:
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
+            connections.discard(task)
 
     async def start() -> asyncio.Server:
         return await asyncio.start_server(connected, HOST, 0, backlog=256)

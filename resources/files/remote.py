@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from resources.deadline import heard
 from resources.errors import StorageError, Vanished
 from resources.files.fetched import Fetched
 from resources.files.model import TEMPORARY_SUFFIX, Entry, modified_at
@@ -190,7 +191,12 @@ class FsspecFiles:
 
     def _in_parallel(self, call: Any, paths: Sequence[str]) -> Iterable[Any]:
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            return list(pool.map(call, paths))
+            found = []
+            for answer in pool.map(call, paths):
+                found.append(answer)
+                if self._limit:
+                    heard()
+            return found
 
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root

@@ -18,6 +18,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from resources.deadline import still_wanted
 from resources.encryption import Key
 from resources.files import Files
 from resources.lake import layout
@@ -108,6 +109,7 @@ def judge(
     if COPIED in runs.column_names:
         return judge_copies(runs, known, deletions)
     now = datetime.now(UTC)
+    still_wanted()
     result = Appended()
     in_batch: dict[str, tuple[int, str]] = {}
     verdicts: dict[int, Verdict] = {}

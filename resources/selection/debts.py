@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import partial
@@ -89,6 +90,7 @@ class Debts:
         parts = []
         for name, moments in holders.items():
             holder = self._chain.member(name)
+            started = time.perf_counter()
             try:
                 if holder is None:
                     raise StorageError(f"{name} is not configured any more")
@@ -97,7 +99,7 @@ class Debts:
                 part = holder.read(partial(_held, moments, first, last, pushdown))
             except StorageError as error:
                 reason = f"{len(moments)} runs that it holds for others are not seen: {error}"
-                self._trace.note(name, "failed", reason=reason)
+                self._trace.note(name, "failed", time.perf_counter() - started, reason)
             else:
                 parts.append(part)
         return parts, deletions

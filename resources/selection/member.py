@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Any, TypeVar
+from concurrent.futures import wait
+from typing import TypeVar
 
 from resources.backend import Backend
 from resources.backends.settings import DEADLINE, Settings
-from resources.deadline import begin, within
+from resources.deadline import Waiting, begin, within
 from resources.errors import IssuelakeError, QueryError, StorageError
 from resources.files import Files
 from resources.health import Health
@@ -43,6 +43,7 @@ class Member:
         self._standing: Standing | None = None
         self._backend: Backend | None = None
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
 
     @property
     def place(self) -> str:
@@ -62,12 +63,19 @@ class Member:
 
     def backend(self) -> Backend:
         with self._lock:
-            if self._backend is None:
-                backend = self.settings.open()
-                if self._prepare is not None:
-                    self._prepare(backend)
-                self._backend = backend
-            return self._backend
+            if self._backend is not None:
+                return self._backend
+            opening = self._opening
+        with opening:  # which may hang, so nothing else may wait for it
+            if opening is self._opening and self._backend is not None:
+                return self._backend
+            backend = self.settings.open()
+            if self._prepare is not None:
+                self._prepare(backend)
+            with self._lock:
+                if opening is self._opening:
+                    self._backend = backend
+            return backend
 
     def ready(self) -> bool:
         """Whether it may be used, as far as is known; looks where nobody knows any more."""
@@ -88,12 +96,12 @@ class Member:
         started = time.perf_counter()
         try:
             health = within(self.deadline, lambda: self.backend().check())
-        except TimeoutError:
-            health = Health(False, _milliseconds(started), str(self._overdue(self.deadline)))
-        except IssuelakeError as error:  # its driver is missing, say
-            health = Health(False, _milliseconds(started), str(error))
-        except Exception as error:  # what others wrote may fail in any way
-            health = Health(False, _milliseconds(started), told(error, frozenset()))
+        except Exception as error:  # it hangs, its driver is missing, or somebody else's code fails
+            if isinstance(error, TimeoutError):
+                error = self._overdue(self.deadline)
+            reason = str(error) if isinstance(error, IssuelakeError) else told(error, frozenset())
+            spent = round((time.perf_counter() - started) * 1000, 3)
+            health = Health(False, spent, reason)
         if health.error is None:
             return health
         self._forget()
@@ -114,33 +122,51 @@ class Member:
     def read(self, read: Callable[[Backend, Callable[[], None]], T]) -> T:
         """What `read` answers, given the backend and a function to call when all has been fetched.
 
-        Reading may take its time, as long as the backend answers a round trip meanwhile. From the moment
-        that all has been fetched nobody waits for the backend, so nothing is given up any more.
+        Reading may take its time, as long as the backend goes on saying something, or answers a round trip
+        meanwhile where it does not tell (`resources.deadline.heard`). From the moment that all has been
+        fetched nobody waits for the backend, so nothing is given up any more.
         """
         return self._told(lambda: self._watched(read))
 
     def _watched(self, read: Callable[[Backend, Callable[[], None]], T]) -> T:
-        fetched = threading.Event()
-        left = threading.Event()
+        decided = threading.Lock()
+        fetched = left = False
 
         def all_fetched() -> None:
-            if left.is_set():  # somebody else reads by now
-                raise self._overdue(self.deadline)
-            fetched.set()
+            nonlocal fetched
+            with decided:
+                if left:  # somebody else reads by now
+                    raise self._overdue(self.deadline)
+                fetched = True
 
-        call = begin(lambda: read(self.backend(), all_fetched))
+        waiting = Waiting()
+        call = begin(lambda: read(self.backend(), all_fetched), waiting)
         half = self.deadline / 2
-        while not wait([call], half).done:
-            if fetched.is_set():
+
+        def silent() -> float | None:
+            return None if waiting.heard is None else time.monotonic() - waiting.heard
+
+        def patience() -> float:
+            quiet = silent()
+            return half if fetched or quiet is None else max(self.deadline - quiet, 0.0)
+
+        while not wait([call], patience()).done:
+            quiet = silent()
+            answers = quiet < self.deadline if quiet is not None else self._answers(half)
+            if fetched or answers or call.done():
                 continue
-            probe = begin(lambda: self.backend().check())
-            either: list[Future[Any]] = [call, probe]
-            wait(either, half, FIRST_COMPLETED)
-            answers = probe.done() and probe.exception() is None and probe.result().healthy
-            if not (answers or call.done() or fetched.is_set()):
-                left.set()
+            with decided:
+                left = not fetched
+            if left:
                 raise self._overdue(self.deadline)
         return call.result()
+
+    def _answers(self, seconds: float) -> bool:
+        """Whether a round trip goes well within `seconds`."""
+        try:
+            return within(seconds, lambda: self.backend().check()).healthy
+        except Exception:  # as when it cannot be opened anew, or hangs
+            return False
 
     def _overdue(self, seconds: float) -> StorageError:
         return StorageError(f"{self.name} gave no answer within {seconds:g} s (timeout_seconds).")
@@ -156,10 +182,7 @@ class Member:
             raise kind(scrubbed(str(error), self.settings)) from error
 
     def _forget(self) -> None:
-        """Open it anew next time: a connection that failed may be gone for good."""
+        """Open it anew next time: what failed may be gone for good, and who opens it may hang."""
         with self._lock:
             self._backend = None
-
-
-def _milliseconds(since: float) -> float:
-    return round((time.perf_counter() - since) * 1000, 3)
+            self._opening = threading.Lock()

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from resources import schema
-from resources.backend import BOTH, COUNTED, ISSUES, RUNS, Backend, Pushdown
+from resources.backend import BOTH, COUNTED, ISSUES, RUN_IDS_AT_MOST, RUNS, Backend, Pushdown
 from resources.lake.read import duckdb_type
 from resources.session import sql
 
@@ -41,6 +41,8 @@ def held(
 ) -> Held:
     """What `backend` has of the runs of `moments` on the days. Raises `StorageError`."""
     statement = sql("resources", "rows_of_runs")
+    if len(moments) <= RUN_IDS_AT_MOST:
+        pushdown = replace(pushdown or Pushdown(), run_ids=tuple(moments))
 
     def fetch(connection: duckdb.DuckDBPyConnection) -> Held:
         tables = [

@@ -302,6 +302,8 @@ class BackendContract:
                 for i in HOSTILE_IDS
                 if "\0" not in i
             ),
+            (Pushdown(run_ids=("r2-5", "r0-0")), "validation_run_id IN ('r2-5', 'r0-0')"),
+            (Pushdown(run_ids=()), "false"),
             (Pushdown(since=noon), f"\"timestamp\" >= '{noon}'"),
             (Pushdown(until=noon), f"\"timestamp\" <= '{noon}'"),
         ]

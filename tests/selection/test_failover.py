@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from pipelines.operations.dispatch import run
 from resources.errors import StorageError
+from resources.lake import Lake
 from resources.lake.marks import Audit
 from resources.selection.chain import look_at
 from resources.selection.reconcile import reconcile
@@ -297,3 +299,40 @@ def page(answer: dict[str, object]) -> tuple[object, object, list[str]]:
     data = answer["issues_data"]
     assert isinstance(data, dict)
     return data["total_count"], data["filtered_count"], [i["description"] for i in data["issues"]]
+
+
+def test_a_write_that_was_given_up_does_not_become_the_latest(world: World) -> None:
+    """It wakes up when newer versions are elsewhere, and a run that it has was deleted."""
+    world.set("first", HANGS)
+    chain = world.chain()
+    append(begin(chain), [document("a"), document("gone")])
+    append(begin(chain), [document("a", version=1)])
+    begin(chain).delete(["gone"])
+    world.set("first", WELL)
+    rested()
+    wanted = {"a": stored("a", version=1)}
+    check(begin(chain), wanted)
+    assert reconcile(chain).left == 0
+    check(world.lake("first"), wanted)
+
+
+def test_what_hangs_in_opening_keeps_nobody_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    opens = SwitchedLake.open
+    hangs = Event()
+
+    def slowly(settings: SwitchedLake) -> Lake:
+        if settings.name == "first":
+            hangs.wait()
+        return opens(settings)
+
+    monkeypatch.setattr(SwitchedLake, "open", slowly)
+    chain = world.chain()
+    append(begin(chain), [document("a")])
+    started = time.monotonic()
+    append(begin(chain), [document("b")])
+    assert time.monotonic() - started < DEADLINE / 2
+    monkeypatch.setattr(SwitchedLake, "open", opens)  # while the first one hangs on
+    rested()
+    append(begin(chain), [document("c")])
+    assert read(world.lake("first")) == {"c": stored("c")}
+    hangs.set()

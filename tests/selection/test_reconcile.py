@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -262,3 +263,37 @@ def test_any_course_of_events(tmp_path: Path) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_many_entries_are_paid_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path, ["first", "second"])
+    world.set("first", REFUSES)
+    chain = world.chain()
+    for n in range(12):
+        append(begin(chain), [document(f"r{n}")])
+    world.set("first", WELL)
+    reads = []
+    reading = Lake.reading
+
+    def counted(self: Lake, *args: Any, **keys: Any) -> Any:
+        reads.append(self.url)
+        return reading(self, *args, **keys)
+
+    monkeypatch.setattr(Lake, "reading", counted)
+    done = reconcile(chain)
+    assert (done.struck, done.left, done.runs_copied) == (12, 0, 12)
+    assert len(reads) == 3
+
+
+def test_one_run_that_is_lost_leaves_the_other_entries_paid(tmp_path: Path) -> None:
+    world = World(tmp_path, ["first", "second"])
+    world.set("first", REFUSES)
+    chain = world.chain()
+    for name in ("a", "b"):
+        append(begin(chain), [document(name)])
+    world.lake("second").delete(["a"])  # by somebody with another ledger
+    world.set("first", WELL)
+    done = reconcile(chain)
+    assert (done.struck, done.left) == (1, 1)
+    assert "second has lost it" in done.problems[0]
+    check(world.lake("first"), {"b": stored("b")})

@@ -48,6 +48,8 @@ def selection(first: date | None, last: date | None, tables: Sequence[str], push
         clauses.append({"target_plugin": pushdown.plugin})
     if pushdown.run_id is not None:
         clauses.append({"_id": pushdown.run_id})
+    if pushdown.run_ids is not None:
+        clauses.append({"_id": {"$in": list(pushdown.run_ids)}})
     if tuple(tables) == (ISSUES_TABLE,):  # a run without such issues has nothing to say
         clauses += _with_such_issues(pushdown)
     return {"$and": clauses} if clauses else {}

@@ -21,6 +21,7 @@ from resources.backends.sql.selecting import (
     statement,
 )
 from resources.backends.sql.tables import RUN_KEY, Tables
+from resources.deadline import heard
 from resources.lake.index import Copy
 from resources.lake.read import duckdb_type
 
@@ -80,6 +81,7 @@ def _copy_rows(
             target.execute(into)
             target.unregister(_INCOMING)
             into = f"INSERT INTO {name} FROM {_INCOMING}"
+            heard()
 
 
 def copies(

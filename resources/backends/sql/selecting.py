@@ -111,6 +111,8 @@ def _conditions_of_runs(of: sa.Table, dialect: Dialect, wanted: Wanted) -> Itera
         yield dialect.one_of(of.c.target_plugin, [plugin])
     if pushdown.run_id is not None:
         yield of.c[RUN_KEY] == run_key(pushdown.run_id)
+    if pushdown.run_ids is not None:
+        yield of.c[RUN_KEY].in_([run_key(run_id) for run_id in pushdown.run_ids])
     if pushdown.since is not None:
         yield of.c.timestamp >= dialect.moment(pushdown.since)
     if pushdown.until is not None:

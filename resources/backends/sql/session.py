@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from resources.backends.sql.dialect import Dialect
 from resources.backends.sql.tables import VERSION as CURRENT
 from resources.backends.sql.tables import Tables, bring_up_to_date, version
+from resources.deadline import heard
 from resources.errors import StorageError
 from resources.secrets import hide, secrets_in
 
@@ -46,6 +47,7 @@ class Session:
         return self._transaction(verb, self.dialect.writes, work)
 
     def _transaction(self, verb: str, options: dict[str, Any], work: Callable[[sa.Connection], T]) -> T:
+        heard()
         give_up = time.monotonic() + self.dialect.patience
         for attempt in range(ATTEMPTS):
             try:
