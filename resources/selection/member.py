@@ -117,6 +117,7 @@ class Member:
         try:
             return self._told(lambda: within(seconds, lambda: work(self.backend())))
         except TimeoutError:
+            self._forget()
             raise self._overdue(seconds) from None
 
     def read(self, read: Callable[[Backend, Callable[[], None]], T]) -> T:
