@@ -10,6 +10,7 @@ from assets.definitions.batches import batches, inbox_asset
 from assets.definitions.problems import problems
 from assets.definitions.summary import daily_summary
 from assets.definitions.tables import compact_day, counts_agree, no_run_twice
+from assets.definitions.trends import trends
 from pipelines.jobs import catch_up, ingest_inbox, maintenance
 from pipelines.schedules import hourly_catch_up, nightly_maintenance
 from pipelines.sensors import automation, inbox_sensor
@@ -22,7 +23,7 @@ def _from_environment(name: str, default: str) -> str:
 
 
 defs = Definitions(
-    assets=[inbox_asset, batches, compact_day, daily_summary, problems],
+    assets=[inbox_asset, batches, compact_day, daily_summary, problems, trends],
     asset_checks=[counts_agree, no_run_twice],
     jobs=[ingest_inbox, catch_up, maintenance],
     schedules=[hourly_catch_up, nightly_maintenance],
