@@ -6,8 +6,10 @@ WITH lives AS (
         row_number() OVER (
             PARTITION BY fingerprint ORDER BY opened_at, opened_stored_at, opened_run_id
         ) AS place
-    FROM problem_lives
-    WHERE opened_at::DATE <= $last AND ($plugin IS NULL OR target_plugin = $plugin)
+    FROM trend_lives
+    SEMI JOIN (
+        SELECT fingerprint FROM trend_lives GROUP BY fingerprint HAVING count(*) > $often
+    ) USING (fingerprint)
 )
 SELECT
     fingerprint,

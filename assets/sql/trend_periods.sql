@@ -2,7 +2,7 @@
 -- `target_plugin` is null in the rows of all together.
 --
 -- `trend_days` are the rows of daily_summary from `$first` to `$last`, `trend_rejected` how many runs
--- were refused and how many came in on each of these days. `problem_lives` go back to the beginning:
+-- were refused and how many came in on each of these days. `trend_lives` go back to the beginning:
 -- what was there before `$first` has the period null until the last step, where its only use is to
 -- be open.
 WITH counted AS (
@@ -23,25 +23,18 @@ WITH counted AS (
     FROM trend_days
     GROUP BY GROUPING SETS ((1), (1, target_plugin))
 ),
-lives AS (
-    SELECT
-        target_plugin,
-        opened_at::DATE AS opened_on,
-        fixed_at::DATE AS fixed_on,
-        epoch(fixed_at - opened_at) / 86400 AS days_to_fix,
-        row_number() OVER (
-            PARTITION BY fingerprint ORDER BY opened_at, opened_stored_at, opened_run_id
-        ) = 1 AS is_first
-    FROM problem_lives
-    WHERE opened_at::DATE <= $last AND ($plugin IS NULL OR target_plugin = $plugin)
-),
 events AS (
-    SELECT
-        target_plugin, opened_on AS day, is_first::INTEGER AS new, (NOT is_first)::INTEGER AS reopened,
-        0 AS fixed, NULL AS days_to_fix
-    FROM lives
+    SELECT target_plugin, opened_at::DATE AS day, 1 AS began, 0 AS new, 0 AS fixed, NULL AS days_to_fix
+    FROM trend_lives
     UNION ALL
-    SELECT target_plugin, fixed_on, 0, 0, 1, days_to_fix FROM lives WHERE fixed_on <= $last
+    -- Lives that begin at the same moment begin on the same day, so which is the first does not matter.
+    SELECT any_value(target_plugin), min(opened_at)::DATE, 0, 1, 0, NULL
+    FROM trend_lives
+    GROUP BY fingerprint
+    UNION ALL
+    SELECT target_plugin, fixed_at::DATE, 0, 0, 1, epoch(fixed_at - opened_at) / 86400
+    FROM trend_lives
+    WHERE fixed_at::DATE <= $last
 ),
 flow AS (
     SELECT
@@ -49,7 +42,7 @@ flow AS (
         target_plugin,
         grouping(target_plugin) = 1 AS overall,
         sum(new)::BIGINT AS new,
-        sum(reopened)::BIGINT AS reopened,
+        sum(began - new)::BIGINT AS reopened,
         sum(fixed)::BIGINT AS fixed,
         avg(days_to_fix) AS mean_days_to_fix,
         median(days_to_fix) AS median_days_to_fix

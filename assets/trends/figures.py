@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -15,6 +16,8 @@ from resources.session import sql
 
 if TYPE_CHECKING:
     import duckdb
+
+T = TypeVar("T")
 
 TOP = 20
 """So many rules, files and flapping problems, unless more are asked for."""
@@ -35,7 +38,7 @@ def read(lake: Backend, asked: Asked, top: int = TOP) -> Trends:
     def work(connection: duckdb.DuckDBPyConnection) -> tuple[pa.Table, Standing]:
         return _table(connection, asked, days, rejected), _standing(connection, asked, top)
 
-    rows, found = reading_problems(lake, work)
+    rows, found = _over_lives(lake, asked, work)
     every = [Period(**row) for row in rows.to_pylist()]
     plugins: dict[str, list[Period]] = {}
     for row in every:
@@ -53,7 +56,7 @@ def periods(lake: Backend, asked: Asked) -> list[Period]:
 def table(lake: Backend, asked: Asked) -> pa.Table:
     """The rows of `periods` with the columns `model.PERIODS`. Raises `StorageError`."""
     days, rejected = _days(lake, asked), _rejected(lake, asked)
-    return reading_problems(lake, lambda connection: _table(connection, asked, days, rejected))
+    return _over_lives(lake, asked, lambda connection: _table(connection, asked, days, rejected))
 
 
 def categories(lake: Backend, asked: Asked) -> list[Category]:
@@ -69,7 +72,21 @@ def categories(lake: Backend, asked: Asked) -> list[Category]:
 
 def standing(lake: Backend, asked: Asked, top: int = TOP) -> Standing:
     """The `top` most frequent rules, files and flapping problems. Raises `StorageError`."""
-    return reading_problems(lake, lambda connection: _standing(connection, asked, top))
+    return _over_lives(lake, asked, lambda connection: _standing(connection, asked, top))
+
+
+def _over_lives(lake: Backend, asked: Asked, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+    """What `work` answers, given a connection with the table `trend_lives`."""
+
+    def looked_up(connection: duckdb.DuckDBPyConnection) -> T:
+        text = sql("assets", "trend_lives")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE trend_lives AS {text}", _given(text, asked))
+        try:
+            return work(connection)
+        finally:
+            connection.execute("DROP TABLE trend_lives")
+
+    return reading_problems(lake, looked_up)
 
 
 def _table(
@@ -79,7 +96,7 @@ def _table(
     connection.register("trend_days", days)
     connection.register("trend_rejected", rejected)
     try:
-        rows = connection.sql(statement, params=_span(asked)).to_arrow_table()
+        rows = connection.sql(statement, params=_given(statement, asked)).to_arrow_table()
     finally:
         connection.unregister("trend_days")
         connection.unregister("trend_rejected")
@@ -87,18 +104,16 @@ def _table(
 
 
 def _standing(connection: duckdb.DuckDBPyConnection, asked: Asked, top: int) -> Standing:
-    def rows(statement: str, **more: Any) -> list[dict[str, Any]]:
-        span = _span(asked) | {"limit": top} | more
-        found: list[dict[str, Any]] = connection.sql(statement, params=span).to_arrow_table().to_pylist()
+    def rows(statement: str) -> list[dict[str, Any]]:
+        relation = connection.sql(statement, params=_given(statement, asked, limit=top, often=FLAPPING))
+        found: list[dict[str, Any]] = relation.to_arrow_table().to_pylist()
         return found
 
     rules, files = (
         [Top(**row) for row in rows(sql("assets", "trend_top").format(column=column))]
         for column in ("rule", "file_path")
     )
-    return Standing(
-        rules, files, [Flapping(**row) for row in rows(sql("assets", "trend_flapping"), often=FLAPPING)]
-    )
+    return Standing(rules, files, [Flapping(**row) for row in rows(sql("assets", "trend_flapping"))])
 
 
 def _days(lake: Backend, asked: Asked) -> pa.Table:
@@ -136,10 +151,12 @@ def _within(day: date, asked: Asked) -> bool:
     return (asked.first is None or day >= asked.first) and (asked.last is None or day <= asked.last)
 
 
-def _span(asked: Asked) -> dict[str, Any]:
-    """The parameters that every statement over lives has."""
-    return {
+def _given(statement: str, asked: Asked, **more: int) -> dict[str, Any]:
+    """Those parameters that `statement` has; DuckDB refuses others."""
+    known = {
         "first": asked.first or date.min,
         "last": asked.last or date.max,
         "plugin": asked.plugin,
+        **more,
     }
+    return {name: value for name, value in known.items() if f"${name}" in statement}
