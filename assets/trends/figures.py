@@ -30,13 +30,13 @@ _REJECTED = pa.schema(
 def read(lake: Backend, asked: Asked, top: int = TOP) -> Trends:
     """All figures of what is asked for, up to `top` rules, files and flapping problems.
 
-    Where what is kept of the problems is up to date (`assets.problems.update`), no issue before the
-    days asked for is read. Raises `StorageError`.
+    Call `assets.problems.update.try_to_keep` first: then no issue before the days asked for is read.
+    Raises `StorageError`.
     """
-    days, rejected = _days(lake, asked), _rejected(lake, asked)
+    summary, rejected = daily_summary(lake, asked), _rejected(lake, asked)
 
     def work(connection: duckdb.DuckDBPyConnection) -> tuple[pa.Table, Standing]:
-        return _table(connection, asked, days, rejected), _standing(connection, asked, top)
+        return _table(connection, asked, summary, rejected), _standing(connection, asked, top)
 
     rows, found = _over_lives(lake, asked, work)
     every = [Period(**row) for row in rows.to_pylist()]
@@ -55,8 +55,21 @@ def periods(lake: Backend, asked: Asked) -> list[Period]:
 
 def table(lake: Backend, asked: Asked) -> pa.Table:
     """The rows of `periods` with the columns `model.PERIODS`. Raises `StorageError`."""
-    days, rejected = _days(lake, asked), _rejected(lake, asked)
-    return _over_lives(lake, asked, lambda connection: _table(connection, asked, days, rejected))
+    summary, rejected = daily_summary(lake, asked), _rejected(lake, asked)
+    return _over_lives(lake, asked, lambda connection: _table(connection, asked, summary, rejected))
+
+
+def daily_summary(lake: Backend, asked: Asked) -> pa.Table:
+    """The rows of `sql/daily_summary.sql` of the days asked for, whatever the grain: no issue is read.
+
+    Raises `StorageError`.
+    """
+
+    def work(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+        rows = f"SELECT * FROM ({sql('assets', 'daily_summary')}) WHERE $1 IS NULL OR target_plugin = $1"
+        return connection.sql(rows, params=[asked.plugin]).to_arrow_table()
+
+    return lake.reading(work, asked.first, asked.last, (RUNS,), Pushdown(plugin=asked.plugin))
 
 
 def categories(lake: Backend, asked: Asked) -> list[Category]:
@@ -90,10 +103,10 @@ def _over_lives(lake: Backend, asked: Asked, work: Callable[[duckdb.DuckDBPyConn
 
 
 def _table(
-    connection: duckdb.DuckDBPyConnection, asked: Asked, days: pa.Table, rejected: pa.Table
+    connection: duckdb.DuckDBPyConnection, asked: Asked, summary: pa.Table, rejected: pa.Table
 ) -> pa.Table:
     statement = sql("assets", "trend_periods").format(grain=asked.grain.value)
-    connection.register("trend_days", days)
+    connection.register("trend_days", summary)
     connection.register("trend_rejected", rejected)
     try:
         rows = connection.sql(statement, params=_given(statement, asked)).to_arrow_table()
@@ -114,16 +127,6 @@ def _standing(connection: duckdb.DuckDBPyConnection, asked: Asked, top: int) -> 
         for column in ("rule", "file_path")
     )
     return Standing(rules, files, [Flapping(**row) for row in rows(sql("assets", "trend_flapping"))])
-
-
-def _days(lake: Backend, asked: Asked) -> pa.Table:
-    """The daily summary of the days asked for."""
-
-    def work(connection: duckdb.DuckDBPyConnection) -> pa.Table:
-        summary = f"SELECT * FROM ({sql('assets', 'daily_summary')}) WHERE $1 IS NULL OR target_plugin = $1"
-        return connection.sql(summary, params=[asked.plugin]).to_arrow_table()
-
-    return lake.reading(work, asked.first, asked.last, (RUNS,), Pushdown(plugin=asked.plugin))
 
 
 def _rejected(lake: Backend, asked: Asked) -> pa.Table:
