@@ -13,6 +13,7 @@ import typer.main
 
 from assets.exports.formats import FORMATS
 from assets.problems.columns import LIVES, PROBLEMS
+from assets.trends.model import PERIODS
 from docs import plugin
 from pipelines.cli.app import app
 from pipelines.operations.document import KEYS
@@ -35,6 +36,7 @@ def main() -> int:
         "lake.md": {"tables": tables()},
         "operations.md": {"operation": operation()},
         "problems.md": {"problems": columns(PROBLEMS), "lives": columns(LIVES)},
+        "trends.md": {"periods": columns(PERIODS)},
     }.items():
         wanted[DOCS / name] = _filled((DOCS / name).read_text("utf-8"), parts)
     for path, text in wanted.items():

@@ -11,6 +11,7 @@ from assets.definitions.batches import batches, inbox_asset
 from assets.definitions.problems import problems
 from assets.definitions.summary import daily_summary
 from assets.definitions.tables import compact_day, counts_agree, no_run_twice
+from assets.definitions.trends import trends
 from pipelines.jobs import catch_up, ingest_inbox, maintenance, reconcile_storages
 from pipelines.opening import kept_open
 from pipelines.schedules import hourly_catch_up, nightly_maintenance
@@ -35,7 +36,15 @@ def _from_environment(name: str, default: str) -> str:
 BACKENDS = storages.names()
 
 defs = Definitions(
-    assets=[inbox_asset, batches, compact_day, daily_summary, problems, *map(storages.spec, BACKENDS)],
+    assets=[
+        inbox_asset,
+        batches,
+        compact_day,
+        daily_summary,
+        problems,
+        trends,
+        *map(storages.spec, BACKENDS),
+    ],
     asset_checks=[counts_agree, no_run_twice, *map(storages.check, BACKENDS)],
     jobs=[ingest_inbox, catch_up, maintenance, reconcile_storages],
     schedules=[hourly_catch_up, nightly_maintenance],

@@ -90,6 +90,7 @@ def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
         "timestamp": pa.timestamp("us", tz="UTC"),
         "int16": pa.int16(),
         "int32": pa.int32(),
+        "int64": pa.int64(),
         "date": pa.date32(),
         "boolean": pa.bool_(),
         "double": pa.float64(),

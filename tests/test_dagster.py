@@ -20,6 +20,7 @@ from assets.definitions.batches import batches, inbox_asset
 from assets.definitions.problems import problems
 from assets.definitions.summary import daily_summary
 from assets.definitions.tables import compact_day, counts_agree, no_run_twice
+from assets.definitions.trends import NAMES, trends
 from assets.inbox import Asked, Inbox, Waiting
 from assets.ingest import ingest
 from assets.sources import RunFile
@@ -131,6 +132,9 @@ def test_the_definitions_load_and_hold_exactly_this() -> None:
         "daily_summary",
         "storage/local_file",
         "problems",
+        "daily_trend",
+        "weekly_trend",
+        "monthly_trend",
     }
     assert {
         f"{key.asset_key.to_user_string()}:{key.name}"
@@ -167,6 +171,9 @@ def test_the_definitions_load_and_hold_exactly_this() -> None:
         ("daily_summary", "issues", "runs"),
         ("storage/local_file",),
         ("problems", "issues", "runs"),
+        ("daily_trend", "daily_summary", "problems"),
+        ("weekly_trend", "daily_summary", "problems"),
+        ("monthly_trend", "daily_summary", "problems"),
     }
 
 
@@ -174,11 +181,12 @@ def test_pools_retries_and_freshness_stand_beside_the_assets() -> None:
     assert batches.op.pool == "ingest"
     assert compact_day.op.pool == "compaction"
     assert problems.op.pool == "problems"
-    for shell in (batches, compact_day, daily_summary, problems):
+    assert trends.op.pool == "trends"
+    for shell in (batches, compact_day, daily_summary, problems, trends):
         assert shell.op.retry_policy is not None
-    for shell in (batches, daily_summary, problems):
-        [spec] = shell.specs
-        assert spec.freshness_policy is not None
+    for shell in (batches, daily_summary, problems, trends):
+        for spec in shell.specs:
+            assert spec.freshness_policy is not None
 
 
 def test_there_are_days_from_a_first_one_to_today() -> None:
@@ -273,6 +281,7 @@ def test_a_day_is_summarised_by_plugin(world: World) -> None:
         "high_issues": 0,
         "medium_issues": 0,
         "low_issues": 1,
+        "scored_runs": 2,
         "average_score": 65.0,
         "lowest_score": 40,
         "latest_run": datetime(2026, 1, 5, 10, tzinfo=UTC),
@@ -425,6 +434,43 @@ def test_a_change_of_any_day_brings_the_problems_up_to_date(world: World) -> Non
     again = world.materialize([compact_day, problems], selection=[problems])
     [event] = again.asset_materializations_for_node("problems")
     assert event.metadata["days"].value == 0
+
+
+def test_the_trends_follow_once_all_is_done(world: World) -> None:
+    def asked_for(cursor: Any = None) -> tuple[set[str], Any]:
+        selection = dg.AssetSelection.assets(*NAMES.values())
+        result = dg.evaluate_automation_conditions(defs, world.instance, selection, cursor=cursor)
+        return {
+            key.to_user_string() for key in map(dg.AssetKey, NAMES.values()) if result.get_num_requested(key)
+        }, result.cursor
+
+    asked, cursor = asked_for()
+    assert asked == set()
+    world.drop("a", DAY, ["high", "low"])
+    world.drop("b", DAY + timedelta(days=1), ["high"], score=70)
+    world.ingest()
+    assert asked_for(cursor)[0] == set()  # not before the problems are up to date
+    world.materialize([compact_day, problems], selection=[problems])
+    asked, cursor = asked_for(cursor)
+    assert asked == set(NAMES.values())
+    asked, cursor = asked_for(cursor)
+    assert asked == set()
+
+    result = world.materialize([compact_day, daily_summary, problems, trends], selection=[trends])
+    told = {
+        e.asset_key.to_user_string(): e.metadata for e in result.asset_materializations_for_node("trends")
+    }
+    assert set(told) == set(NAMES.values())
+    daily = {name: value.value for name, value in told["daily_trend"].items()}
+    assert (daily["periods"], daily["plugins"], daily["dagster/row_count"]) == (2, 1, 4)
+    assert (daily["new"], daily["fixed"], daily["open"]) == (0, 1, 1)
+    assert f"| {DAY} | 1 | 2 | 50.0 | 2 | 0 | 0 | 2 |" in daily["newest"]
+    assert "█" in daily["picture"]
+    assert told["monthly_trend"]["periods"].value == 1
+    path = world.folder / daily["path"]
+    assert pq.read_table(path).num_rows == 4
+    world.materialize([compact_day, daily_summary, problems, trends], selection=[trends])
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_many_days_at_once_are_summarised_by_the_ingest_itself(world: World) -> None:

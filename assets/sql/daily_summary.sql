@@ -11,6 +11,7 @@ SELECT
     sum(high_issues)::BIGINT AS high_issues,
     sum(medium_issues)::BIGINT AS medium_issues,
     sum(low_issues)::BIGINT AS low_issues,
+    count(pipeline_score) AS scored_runs,
     avg(pipeline_score) AS average_score,
     min(pipeline_score) AS lowest_score,
     max("timestamp") AS latest_run

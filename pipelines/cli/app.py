@@ -20,6 +20,7 @@ from pipelines.cli import gate as gate_command
 from pipelines.cli import problems as problems_command
 from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
+from pipelines.cli import trend as trend_command
 from pipelines.cli import triage as deciding
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ app.command("issues", rich_help_panel=ASK)(reading.issues)
 app.command("search", rich_help_panel=ASK)(reading.search)
 app.command("summary", rich_help_panel=ASK)(reading.summary)
 app.command("history", rich_help_panel=ASK)(reading.history)
+app.command("trend", rich_help_panel=ASK)(trend_command.trend)
 app.command("problems", rich_help_panel=ASK)(problems_command.problems)
 app.command("diff", rich_help_panel=ASK)(diff_command.diff)
 app.command("sql", rich_help_panel=ASK)(sql_command.sql)

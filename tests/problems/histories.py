@@ -25,12 +25,14 @@ class Issue:
     path: str | None = "src/a.py"
     severity: str = "high"
     line: int = 1
+    rule: str = ""
 
     @property
     def document(self) -> dict[str, Any]:
         fields = {"category": self.category, "file_path": self.path}
         given = {name: value for name, value in fields.items() if value is not None}
-        return {**given, "severity": self.severity, "description": self.text, "details": {"line": self.line}}
+        details = {"line": self.line} | ({"rule": self.rule} if self.rule else {})
+        return {**given, "severity": self.severity, "description": self.text, "details": details}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Run:
         found: dict[str, Issue] = {}
         seen: dict[bytes, int] = {}
         for issue in self.issues:
-            what = identity(self.plugin, issue.category, "", issue.path, issue.text)
+            what = identity(self.plugin, issue.category, issue.rule, issue.path, issue.text)
             found[ordinal_digest(digest(what), seen.get(what, 0))] = issue
             seen[what] = seen.get(what, 0) + 1
         return found
