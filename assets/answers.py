@@ -5,16 +5,17 @@ Timestamps in answers are RFC 3339 in UTC; `details`, `metadata` and `extra` are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from assets import query as queries
 from assets.query import Compiled, Query
-from resources.backend import BOTH, COUNTED, Pushdown
+from resources.backend import BOTH, COUNTED, Newest, Pushdown
 from resources.backend import ISSUES as ISSUES_TABLE
 from resources.backend import RUNS as RUNS_TABLE
 from resources.config import Storage
@@ -29,6 +30,7 @@ Answer = dict[str, Any]
 T = TypeVar("T")
 
 _JSON_COLUMNS = frozenset(c.name for c in (*RUNS, *ISSUES) if c.type == "json")
+_AS_IN_JSON = frozenset(c.name for c in (*RUNS, *ISSUES) if c.type in {"string", "int16", "int32"})
 _ISSUE_COLUMNS = tuple(c.name for c in ISSUES if c.name != "batch_id")
 _KEY_COLUMNS = ("run_date", "target_plugin", "validation_run_id", "issue_index")
 _PAGE_COLUMNS = (*_ISSUE_COLUMNS, *_KEY_COLUMNS)
@@ -71,29 +73,38 @@ def issues(storage: Storage, query: Query, operation: str = "get_issues") -> Ans
     `filtered_count` those that pass every filter; `returned_count` is this page's.
     """
     compiled = queries.compile(query)
-    limited = replace(compiled.asking_for(*_PAGE_COLUMNS), limit=compiled.offset + compiled.limit)
-    if compiled.exact and storage.backend.limits(limited):
-        page, tables, pushdown = _page_counted, (ISSUES_TABLE, COUNTED), limited
+    limited = replace(compiled.asking_for(*_ISSUE_COLUMNS), limit=compiled.offset + compiled.limit)
+    limits = compiled.exact and storage.backend.limits(limited)
+    newest = storage.backend.newest(limited, compiled.first, compiled.last) if limits else None
+    if newest is not None:
+        total, filtered, rows = _page_of(newest, compiled)
+    elif limits:
+        total, filtered, rows = reading(
+            storage, partial(_page_counted, compiled=compiled), compiled, (ISSUES_TABLE, COUNTED), limited
+        )
     else:
-        page, tables, pushdown = _page, BOTH, compiled.asking_for(*_PAGE_COLUMNS, *SEVERITY_COUNTS)
-
-    def work(connection: duckdb.DuckDBPyConnection) -> Answer:
-        total, filtered, rows = page(connection, compiled)
-        return {
-            "issues": rows,
-            "total_count": total,
-            "filtered_count": filtered,
-            "returned_count": len(rows),
-            "limit": compiled.limit,
-            "offset": compiled.offset,
-        }
-
-    data = reading(storage, work, compiled, tables, pushdown)
-    return answer(operation, storage, data["returned_count"], issues_data=data)
+        asked = compiled.asking_for(*_PAGE_COLUMNS, *SEVERITY_COUNTS)
+        total, filtered, rows = reading(storage, partial(_page, compiled=compiled), compiled, BOTH, asked)
+    data = {
+        "issues": rows,
+        "total_count": total,
+        "filtered_count": filtered,
+        "returned_count": len(rows),
+        "limit": compiled.limit,
+        "offset": compiled.offset,
+    }
+    return answer(operation, storage, len(rows), issues_data=data)
 
 
 _Page = tuple[int, int, list[Answer]]
 """How many issues the runs have, at most so many that pass every filter, and the page that is asked for."""
+
+
+def _page_of(newest: Newest, compiled: Compiled) -> _Page:
+    """What the storage has found, put in order here: DuckDB would take longer than the storage did."""
+    rows = queries.in_order(newest.issues, compiled.order_by)[compiled.offset :][: compiled.limit]
+    page = ([row[name] for name in _ISSUE_COLUMNS] for row in rows)
+    return newest.total, newest.filtered, _documents(_ISSUE_COLUMNS, page)
 
 
 def _page_counted(connection: duckdb.DuckDBPyConnection, compiled: Compiled) -> _Page:
@@ -137,11 +148,7 @@ def _page(connection: duckdb.DuckDBPyConnection, compiled: Compiled) -> _Page:
     )
     page = (found or [])[compiled.offset :]
     if few or not page:
-        return (
-            total,
-            filtered,
-            [{name: _document(name, value) for name, value in row.items()} for row in page],
-        )
+        return total, filtered, _documents(columns, (row.values() for row in page))
     keys = [list(column) for column in zip(*(key.values() for key in page), strict=True)]
     rows = _rows(connection, "issues_by_key", keys, columns=_listed(_ISSUE_COLUMNS))
     by_key = {(row["validation_run_id"], row["issue_index"]): row for row in rows}
@@ -317,17 +324,23 @@ def _rows(
 ) -> list[Answer]:
     """The rows of `assets/sql/<name>.sql` as documents."""
     result = connection.execute(sql("assets", name).format(**parts), parameters)
-    columns = [column[0] for column in result.description]
-    return [
-        {name: _document(name, value) for name, value in zip(columns, row, strict=True)}
-        for row in result.fetchall()
-    ]
+    return _documents([column[0] for column in result.description], result.fetchall())
 
 
-def _document(column: str, value: Any) -> Any:
-    if column in _JSON_COLUMNS and value is not None:
-        return msgspec.json.decode(value)
-    return _plain(value)
+def _documents(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> list[Answer]:
+    """Rows as documents; only columns that may hold what JSON does not have are looked at."""
+    others = [name for name in columns if name not in _AS_IN_JSON]
+    documents = []
+    for row in rows:
+        document = dict(zip(columns, row, strict=True))
+        for name in others:
+            value = document[name]
+            if name not in _JSON_COLUMNS:
+                document[name] = _plain(value)
+            elif value is not None:
+                document[name] = msgspec.json.decode(value)
+        documents.append(document)
+    return documents
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ be read at all, and what selects issues within them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -65,6 +65,8 @@ class Compiled:
     runs_parameters: list[Any]
     issues_where: str
     issues_parameters: list[Any]
+    order_by: list[tuple[str, str]]
+    """Columns, each with ASC or DESC; what has no value comes last."""
     order: str
     sort_key: str
     """What `order` says, as arguments of DuckDB's `create_sort_key`."""
@@ -141,6 +143,7 @@ def compile(query: Query) -> Compiled:
         runs_parameters=runs.parameters,
         issues_where=_Conditions.joined(runs, issues),
         issues_parameters=runs.parameters + issues.parameters,
+        order_by=order,
         order=", ".join(f'"{name}" {direction} NULLS LAST' for name, direction in order),
         sort_key=", ".join(f"\"{name}\", '{direction} NULLS LAST'" for name, direction in order),
         limit=query.limit,
@@ -260,3 +263,21 @@ def _order(sort: str | None) -> list[tuple[str, str]]:
             raise QueryError(f"Cannot sort by {name!r}; one can by {', '.join(sorted(SORTABLE))}.")
         order.append((name, "DESC" if key.strip().startswith("-") else "ASC"))
     return [*order, *NEWEST_FIRST]
+
+
+def in_order(rows: list[dict[str, Any]], order: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """`rows` as DuckDB's ORDER BY has them: texts by their characters' numbers, severities by how bad."""
+    ordered = list(rows)
+    for name, direction in reversed(order):
+        ordered.sort(key=_rank(name, direction == "DESC"), reverse=direction == "DESC")
+    return ordered
+
+
+def _rank(name: str, reverse: bool) -> Callable[[dict[str, Any]], Any]:
+    def rank(row: dict[str, Any]) -> Any:
+        value = row[name]
+        if name == "severity":
+            value = SEVERITIES.index(value)
+        return ((value is None) != reverse, value)
+
+    return rank

@@ -31,7 +31,7 @@ Rows = dict[str, pa.Table]
 
 def rows(chunk: Chunk) -> Rows:
     """What an append of `chunk` to an empty database stores."""
-    batch, _ = prepare(chunk.runs, {})
+    batch, _ = prepare(chunk.runs, {}, {})
     assert batch is not None
     return {"runs": runs_rows(batch), "issues": issues_rows(batch, chunk.issues)}
 

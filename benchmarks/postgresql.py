@@ -66,6 +66,7 @@ def rows(setup: Setup) -> list[Row]:
             username=server.username,
             password=server.password,
             table_name="bench",
+            timeout_seconds=600,  # an index of ten million rows is made without a word
         )
         plugin = _fill(settings, runs)
         return _searches(settings, plugin, setup.rounds)

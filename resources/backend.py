@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from resources.files import Files
 
@@ -61,6 +61,17 @@ class Pushdown:
     """Only so many of the newest issues will be looked at, and the conditions above are all there are."""
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest issues that a `limit` lets through, and as many more as have the moment of the last."""
+
+    total: int
+    filtered: int
+    """Both as `COUNTED` has them."""
+    issues: list[dict[str, Any]]
+    """In no order, by column; moments are UTC."""
+
+
 class Backend(ABC):
     """A storage of runs and issues.
 
@@ -101,6 +112,19 @@ class Backend(ABC):
         Of issues of the same moment as the last one none is left out: the reader puts them in order.
         """
         return False
+
+    def newest(
+        self,
+        pushdown: Pushdown,  # noqa: ARG002  (only some storages do)
+        first: date | None = None,  # noqa: ARG002
+        last: date | None = None,  # noqa: ARG002
+    ) -> Newest | None:
+        """What a reader of `ISSUES` and `COUNTED` would find who asks for a `limit`, without DuckDB.
+
+        None where the storage cannot tell, or it is more than one wants to have in memory: then `reading`
+        can. Asked only where `limits` says yes. Raises `StorageError`.
+        """
+        return None
 
     @abstractmethod
     def define_views(

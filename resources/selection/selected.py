@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
-from resources.backend import BOTH, COUNTED, Backend, Pushdown
+from resources.backend import BOTH, COUNTED, Backend, Newest, Pushdown
 from resources.errors import IssuelakeError, StorageError, Vanished
 from resources.files import Files
 from resources.health import Health
@@ -103,6 +103,20 @@ class Selected(Backend):
     def limits(self, pushdown: Pushdown) -> bool:
         """As the preferred backend says; where another one is read after all, all is looked at."""
         return self._limits(self.chain.preferred, pushdown)
+
+    def newest(
+        self, pushdown: Pushdown, first: date | None = None, last: date | None = None
+    ) -> Newest | None:
+        """Nothing where others hold something for the backend, which is for `reading` to unite."""
+
+        def read(member: Member) -> Newest | None:
+            if any(self._debts.missing(member, first, last, without_limits(pushdown))):
+                return None
+            if not self._limits(member, pushdown):
+                return None
+            return member.read(lambda backend, _: backend.newest(pushdown, first, last))
+
+        return self._first(read)
 
     def define_views(
         self,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
-from resources.backend import BOTH, RUNS, Backend, Pushdown
+from resources.backend import BOTH, RUNS, Backend, Newest, Pushdown
 from resources.errors import ConfigError, StorageError
 from resources.files import Files
 from resources.health import Health
@@ -98,6 +98,11 @@ class FaultInjection(Backend):
 
     def limits(self, pushdown: Pushdown) -> bool:
         return self._inner.limits(pushdown)
+
+    def newest(
+        self, pushdown: Pushdown, first: date | None = None, last: date | None = None
+    ) -> Newest | None:
+        return self._call("newest", lambda: self._inner.newest(pushdown, first, last))
 
     def days(self) -> list[date]:
         return self._call("days", self._inner.days)

@@ -14,13 +14,13 @@ from uuid import uuid4
 import pyarrow as pa
 import sqlalchemy as sa
 
-from resources.backend import BOTH, RUNS, Backend, Pushdown
+from resources.backend import BOTH, RUNS, Backend, Newest, Pushdown
 from resources.backends.sql import reading
 from resources.backends.sql.dialect import Dialect
 from resources.backends.sql.files import TableFiles
 from resources.backends.sql.reading import IDS_AT_ONCE
 from resources.backends.sql.rows import issues_rows, runs_rows
-from resources.backends.sql.selecting import Wanted, run_key
+from resources.backends.sql.selecting import Statements, Wanted, run_key
 from resources.backends.sql.session import Session
 from resources.backends.sql.tables import RUN_KEY, tables
 from resources.health import Health
@@ -49,6 +49,7 @@ class Database(Backend):
         self._dialect = dialect
         self._tables = tables(settings.table_name, dialect.name)
         self._session = Session(dialect, self._tables)
+        self._statements = Statements(self._tables, dialect)
         self._max_history = settings.max_history
         self._deadline = settings.timeout_seconds
         self.files: TableFiles = TableFiles(self._session)
@@ -89,6 +90,14 @@ class Database(Backend):
 
     def limits(self, pushdown: Pushdown) -> bool:  # noqa: ARG002  (all of it is SQL)
         return True
+
+    def newest(
+        self, pushdown: Pushdown, first: date | None = None, last: date | None = None
+    ) -> Newest | None:
+        wanted = Wanted(first, last, pushdown)
+        return self._session.read(
+            "read", lambda c: reading.newest(c, self._statements, self._dialect, wanted)
+        )
 
     def define_views(
         self,
@@ -220,7 +229,7 @@ class Database(Backend):
     def _copy(self, connection: duckdb.DuckDBPyConnection, tables: Sequence[str], wanted: Wanted) -> None:
         self._session.read(
             "read",
-            lambda c: reading.copy(c, connection, self._tables, self._dialect, tables, wanted),
+            lambda c: reading.copy(c, connection, self._statements, self._dialect, tables, wanted),
         )
 
     def _remove(self, connection: sa.Connection, keys: Sequence[str]) -> int:

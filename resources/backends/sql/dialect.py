@@ -59,9 +59,13 @@ class Dialect(ABC):
         """`value` as a column of texts holds it."""
         return value
 
-    def one_of(self, column: sa.ColumnElement[str], values: list[str]) -> sa.ColumnElement[bool]:
-        """Whether a column is exactly one of some texts."""
-        return column.in_(values)
+    def same(self, column: sa.ColumnElement[str], text: sa.BindParameter[str]) -> sa.ColumnElement[bool]:
+        """Whether a column is exactly some text."""
+        return column == text
+
+    def one_of(self, column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
+        """Whether a column is exactly one of the texts of the parameter `name` (`name`_bytes: as UTF-8)."""
+        return column.in_(sa.bindparam(name, expanding=True))
 
     def insert(self, connection: sa.Connection, table: sa.Table, rows: pa.Table) -> None:
         """Add `rows`, whose columns are those of `table`, in the quickest way there is."""
@@ -80,6 +84,11 @@ class Dialect(ABC):
     def column(self, values: list[Any], kind: pa.DataType) -> pa.Array:
         """The values of a column, as they were read, as Arrow."""
         return pa.array(values, kind)
+
+    def values(self, values: list[Any], kind: pa.DataType) -> list[Any]:
+        """The same as Python has them."""
+        found: list[Any] = self.column(values, kind).to_pylist()
+        return found
 
 
 class ServerDialect(Dialect):

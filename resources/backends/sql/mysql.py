@@ -48,10 +48,15 @@ class MysqlDialect(ServerDialect):
         finally:
             connection.execute(sa.select(sa.func.release_lock(name)))
 
-    def one_of(self, column: sa.ColumnElement[str], values: list[str]) -> sa.ColumnElement[bool]:
-        # The server thinks nothing of spaces at the end; an index answers only if it may.
-        exactly = sa.cast(column, sa.BINARY).in_([value.encode() for value in values])
-        return sa.and_(column.in_(values), exactly)
+    # The server thinks nothing of spaces at the end; an index answers only if it may.
+
+    def same(self, column: sa.ColumnElement[str], text: sa.BindParameter[str]) -> sa.ColumnElement[bool]:
+        exactly = sa.cast(column, sa.BINARY) == sa.cast(text, sa.BINARY)
+        return sa.and_(super().same(column, text), exactly)
+
+    def one_of(self, column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
+        exactly = sa.cast(column, sa.BINARY).in_(sa.bindparam(f"{name}_bytes", expanding=True))
+        return sa.and_(super().one_of(column, name), exactly)
 
     def passing(self, error: Any) -> bool:
         return bool(error.args) and error.args[0] in _PASSING

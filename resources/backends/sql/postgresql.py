@@ -100,6 +100,16 @@ class PostgresqlDialect(ServerDialect):
             return pc.replace_substring(nul, f"{_MARK}1", _MARK)
         return column
 
+    def values(self, values: list[Any], kind: pa.DataType) -> list[Any]:
+        if pa.types.is_string(kind):
+            return [_decoded(value) if value is not None and _MARK in value else value for value in values]
+        return values
+
+
+def _decoded(text: str) -> str:
+    """What `PostgresqlDialect.text` was given."""
+    return text.replace(f"{_MARK}0", _NUL).replace(f"{_MARK}1", _MARK)
+
 
 def _encoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts as `PostgresqlDialect.text` would have them."""

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import sqlalchemy as sa
 
 from resources import schema
-from resources.backend import COUNTED
+from resources.backend import COUNTED, ISSUES, Newest
 from resources.backends.sql.dialect import ROWS_AT_ONCE, Dialect
-from resources.backends.sql.selecting import (
-    Wanted,
-    columns,
-    counted,
-    narrowed,
-    oldest,
-    run_key,
-    statement,
-)
-from resources.backends.sql.tables import RUN_KEY, Tables
+from resources.backends.sql.selecting import Asked, Statements, Wanted, columns, narrowed, run_key
+from resources.backends.sql.tables import RUN_KEY
 from resources.deadline import heard
 from resources.lake.index import Copy
 from resources.lake.read import duckdb_type
@@ -29,39 +21,64 @@ if TYPE_CHECKING:
     import duckdb
 
 _INCOMING = "incoming"
+AT_ONCE = 5_000
+"""So many issues at most are handed on as they are: few enough to be had in memory as Python has them."""
 IDS_AT_ONCE = 1_000
 
 
 def copy(
     source: sa.Connection,
     target: duckdb.DuckDBPyConnection,
-    tables: Tables,
+    statements: Statements,
     dialect: Dialect,
     names: Sequence[str],
     wanted: Wanted,
 ) -> None:
     """Make the temporary relations `names` in `target`."""
     if COUNTED in names:
-        query = counted(tables, dialect, wanted)
-        *counts, moment = source.execute(query).one()
-        wanted = narrowed(wanted, dialect, moment)
-        total, filtered = map(int, counts)
+        total, filtered, wanted = _counted(source, statements, dialect, wanted)
         target.execute(
             f"CREATE OR REPLACE TEMP VIEW {COUNTED} AS"
             f" SELECT {total}::BIGINT AS total, {filtered}::BIGINT AS filtered"
         )
     elif wanted.pushdown.newest:
-        wanted = narrowed(wanted, dialect, source.scalar(oldest(tables, dialect, wanted)))
+        wanted = narrowed(wanted, dialect, source.scalar(*statements.oldest(wanted)))
     for name in names:
         if name != COUNTED:
-            _copy_rows(source, target, name, statement(tables, dialect, name, wanted), dialect, wanted)
+            _copy_rows(source, target, name, statements.rows(name, wanted), dialect, wanted)
+
+
+def newest(source: sa.Connection, statements: Statements, dialect: Dialect, wanted: Wanted) -> Newest | None:
+    """See `resources.backend.Backend.newest`."""
+    limit = wanted.pushdown.limit
+    if limit is None or limit > AT_ONCE:
+        return None
+    total, filtered, wanted = _counted(source, statements, dialect, wanted)
+    asked = columns(ISSUES, wanted)
+    with source.execute(*statements.rows(ISSUES, wanted)) as found:
+        rows = found.fetchmany(AT_ONCE + 1)
+    if len(rows) > AT_ONCE:
+        return None
+    kinds = schema.arrow_schema(tuple(asked)).types
+    read = [dialect.values(list(v), kind) for v, kind in zip(zip(*rows, strict=True), kinds, strict=False)]
+    names = [c.name for c in asked]
+    return Newest(total, filtered, [dict(zip(names, row, strict=True)) for row in zip(*read, strict=True)])
+
+
+def _counted(
+    source: sa.Connection, statements: Statements, dialect: Dialect, wanted: Wanted
+) -> tuple[int, int, Wanted]:
+    """`total` and `filtered` of `COUNTED`, and what is wanted but for what the limit leaves out."""
+    *counts, moment = source.execute(*statements.counted(wanted)).one()
+    total, filtered = map(int, counts)
+    return total, filtered, narrowed(wanted, dialect, moment)
 
 
 def _copy_rows(
     source: sa.Connection,
     target: duckdb.DuckDBPyConnection,
     name: str,
-    query: sa.Select[Any],
+    query: Asked,
     dialect: Dialect,
     wanted: Wanted,
 ) -> None:
@@ -70,7 +87,7 @@ def _copy_rows(
     typed = ", ".join(f'"{c.name}"::{duckdb_type(c)} AS "{c.name}"' for c in asked)
     # A table of that name has been left by an attempt that did not get through.
     into = f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {typed} FROM {_INCOMING}"
-    with source.execution_options(stream_results=True, max_row_buffer=ROWS_AT_ONCE).execute(query) as rows:
+    with source.execution_options(stream_results=True, max_row_buffer=ROWS_AT_ONCE).execute(*query) as rows:
         more = True
         while more:
             part = rows.fetchmany(ROWS_AT_ONCE)

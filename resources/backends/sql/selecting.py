@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import add
 from typing import Any
 
@@ -21,6 +21,9 @@ from resources.schema import SEVERITY_COUNTS
 
 _COLUMNS = {RUNS: (*schema.RUNS, schema.RUN_DATE), ISSUES: (*schema.ISSUES, schema.RUN_DATE)}
 _MOMENT = pa.timestamp("us", tz="UTC")
+
+Asked = tuple[sa.Select[Any], dict[str, Any]]
+"""A statement, and the values of its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,45 +47,8 @@ def columns(table: str, wanted: Wanted) -> list[schema.Column]:
     return [c for c in every if named is None or c.name in named] or [every[0]]
 
 
-def statement(tables: Tables, dialect: Dialect, table: str, wanted: Wanted) -> sa.Select[Any]:
-    """The rows of `table` that are asked for, and perhaps some more."""
-    of = tables.runs if table == RUNS else tables.issues
-    conditions = _of_runs(of, dialect, wanted)
-    if table == ISSUES:
-        conditions += _of_issues(of, dialect, wanted.pushdown)
-    return sa.select(*(of.c[c.name] for c in columns(table, wanted))).where(*conditions)
-
-
-def counted(tables: Tables, dialect: Dialect, wanted: Wanted) -> sa.Select[Any]:
-    """`total` and `filtered` of `resources.backend.COUNTED`, and what `oldest` answers."""
-    runs, issues = tables.runs, tables.issues
-    of_runs = reduce(add, (runs.c[name] for name in SEVERITY_COUNTS))
-    total = sa.select(sa.func.coalesce(sa.func.sum(of_runs), 0)).where(*_of_runs(runs, dialect, wanted))
-    filtered = total
-    conditions = _of_issues(issues, dialect, wanted.pushdown)
-    if conditions:
-        conditions += _of_runs(issues, dialect, wanted)
-        filtered = sa.select(sa.func.count()).select_from(issues).where(*conditions)
-    moment = oldest(tables, dialect, wanted)
-    return sa.select(total.scalar_subquery(), filtered.scalar_subquery(), moment.scalar_subquery())
-
-
-def oldest(tables: Tables, dialect: Dialect, wanted: Wanted) -> sa.Select[Any]:
-    """The moment of the newest run or, with a `limit`, of the last issue that it lets through."""
-    pushdown = wanted.pushdown
-    if pushdown.limit is None:
-        of, number, conditions = tables.runs, 1, _of_runs(tables.runs, dialect, wanted)
-    else:
-        of, number = tables.issues, pushdown.limit
-        conditions = _of_runs(of, dialect, wanted) + _of_issues(of, dialect, pushdown)
-    # In the order of an index: that of a plugin, or that of all.
-    order = [of.c.timestamp] if pushdown.plugin is not None else [of.c.run_date, of.c.timestamp]
-    ordered = sa.select(of.c.timestamp).where(*conditions).order_by(*(column.desc() for column in order))
-    return ordered.limit(1).offset(number - 1)
-
-
 def narrowed(wanted: Wanted, dialect: Dialect, found: Any) -> Wanted:
-    """`wanted`, without what is older than the moment that `oldest` has found, if there is one.
+    """`wanted`, without what is older than the moment that `Statements.oldest` finds, if there is one.
 
     Asked for first and for itself, so that the database plans what follows knowing the moment.
     """
@@ -93,39 +59,109 @@ def narrowed(wanted: Wanted, dialect: Dialect, found: Any) -> Wanted:
     return replace(wanted, first=moment.date(), pushdown=pushdown)
 
 
-def _of_runs(of: sa.Table, dialect: Dialect, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
-    return list(_conditions_of_runs(of, dialect, wanted))
+class Statements:
+    """The questions to the tables of one database.
 
+    A statement is made once for each set of conditions and then given its values, since making it
+    takes longer than a server needs to answer it.
+    """
 
-def _conditions_of_runs(of: sa.Table, dialect: Dialect, wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
-    pushdown = wanted.pushdown
-    if wanted.first is not None:
-        yield of.c.run_date >= dialect.day(wanted.first)
-    if wanted.last is not None:
-        yield of.c.run_date <= dialect.day(wanted.last)
-    if pushdown.plugin is not None:
-        plugin = dialect.text(pushdown.plugin)
-        column = indexed(of.c.target_plugin, dialect.name)
-        if column is not of.c.target_plugin:
-            yield column == plugin[:INDEXED_CHARACTERS]
-        yield dialect.one_of(of.c.target_plugin, [plugin])
-    if pushdown.run_id is not None:
-        yield of.c[RUN_KEY] == run_key(pushdown.run_id)
-    if pushdown.run_ids is not None:
-        yield of.c[RUN_KEY].in_([run_key(run_id) for run_id in pushdown.run_ids])
-    if pushdown.since is not None:
-        yield of.c.timestamp >= dialect.moment(pushdown.since)
-    if pushdown.until is not None:
-        yield of.c.timestamp <= dialect.moment(pushdown.until)
+    def __init__(self, tables: Tables, dialect: Dialect) -> None:
+        self._tables = tables
+        self._dialect = dialect
+        self._rows = lru_cache(self._make_rows)
+        self._counted = lru_cache(self._make_counted)
+        self._oldest = lru_cache(self._make_oldest)
 
+    def rows(self, table: str, wanted: Wanted) -> Asked:
+        """The rows of `table` that are asked for, and perhaps some more."""
+        values = self._values(wanted)
+        names = tuple(column.name for column in columns(table, wanted))
+        return self._rows(table, names, frozenset(values)), values
 
-def _of_issues(issues: sa.Table, dialect: Dialect, pushdown: Pushdown) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
-    if pushdown.severities is not None:
-        conditions.append(issues.c.severity.in_(pushdown.severities))
-    if pushdown.categories is not None:
-        categories = [dialect.text(category) for category in pushdown.categories]
-        conditions.append(dialect.one_of(issues.c.category, categories))
-    if pushdown.fingerprint is not None:
-        conditions.append(dialect.one_of(issues.c.fingerprint, [dialect.text(pushdown.fingerprint)]))
-    return conditions
+    def counted(self, wanted: Wanted) -> Asked:
+        """`total` and `filtered` of `resources.backend.COUNTED`, and what `oldest` answers."""
+        values = self._values(wanted)
+        return self._counted(frozenset(values)), values
+
+    def oldest(self, wanted: Wanted) -> Asked:
+        """The moment of the newest run or, with a `limit`, of the last issue that it lets through."""
+        values = self._values(wanted)
+        return self._oldest(frozenset(values)), values
+
+    def _make_rows(self, table: str, names: tuple[str, ...], given: frozenset[str]) -> sa.Select[Any]:
+        of = self._tables.runs if table == RUNS else self._tables.issues
+        conditions = self._of_runs(of, given)
+        if table == ISSUES:
+            conditions += self._of_issues(given)
+        return sa.select(*(of.c[name] for name in names)).where(*conditions)
+
+    def _make_counted(self, given: frozenset[str]) -> sa.Select[Any]:
+        runs, issues = self._tables.runs, self._tables.issues
+        of_runs = reduce(add, (runs.c[name] for name in SEVERITY_COUNTS))
+        total = sa.select(sa.func.coalesce(sa.func.sum(of_runs), 0)).where(*self._of_runs(runs, given))
+        filtered = total
+        conditions = self._of_issues(given)
+        if conditions:
+            conditions += self._of_runs(issues, given)
+            filtered = sa.select(sa.func.count()).select_from(issues).where(*conditions)
+        moment = self._oldest(given)
+        return sa.select(total.scalar_subquery(), filtered.scalar_subquery(), moment.scalar_subquery())
+
+    def _make_oldest(self, given: frozenset[str]) -> sa.Select[Any]:
+        of = self._tables.issues if "before_last" in given else self._tables.runs
+        conditions = self._of_runs(of, given)
+        skipped: Any = 0
+        if of is self._tables.issues:
+            conditions += self._of_issues(given)
+            skipped = sa.bindparam("before_last", type_=sa.Integer)
+        # In the order of an index: that of a plugin, or that of all.
+        order = [of.c.timestamp] if "plugin" in given else [of.c.run_date, of.c.timestamp]
+        ordered = sa.select(of.c.timestamp).where(*conditions).order_by(*(column.desc() for column in order))
+        return ordered.limit(1).offset(skipped)
+
+    def _values(self, wanted: Wanted) -> dict[str, Any]:
+        """Of every condition that is given, under the name of its parameter."""
+        dialect, pushdown = self._dialect, wanted.pushdown
+        plugin = None if pushdown.plugin is None else dialect.text(pushdown.plugin)
+        categories = None if pushdown.categories is None else list(map(dialect.text, pushdown.categories))
+        values = {
+            "first": None if wanted.first is None else dialect.day(wanted.first),
+            "last": None if wanted.last is None else dialect.day(wanted.last),
+            "plugin": plugin,
+            "plugin_begins": None if plugin is None else plugin[:INDEXED_CHARACTERS],
+            "run_key": None if pushdown.run_id is None else run_key(pushdown.run_id),
+            "run_keys": None if pushdown.run_ids is None else list(map(run_key, pushdown.run_ids)),
+            "since": None if pushdown.since is None else dialect.moment(pushdown.since),
+            "until": None if pushdown.until is None else dialect.moment(pushdown.until),
+            "severities": None if pushdown.severities is None else list(pushdown.severities),
+            "categories": categories,
+            "categories_bytes": None if categories is None else [text.encode() for text in categories],
+            "fingerprint": None if pushdown.fingerprint is None else dialect.text(pushdown.fingerprint),
+            "before_last": None if pushdown.limit is None else pushdown.limit - 1,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _of_runs(self, of: sa.Table, given: frozenset[str]) -> list[sa.ColumnElement[bool]]:
+        return [condition for name, condition in self._conditions_of_runs(of) if name in given]
+
+    def _conditions_of_runs(self, of: sa.Table) -> Iterator[tuple[str, sa.ColumnElement[bool]]]:
+        yield "first", of.c.run_date >= sa.bindparam("first")
+        yield "last", of.c.run_date <= sa.bindparam("last")
+        begin = indexed(of.c.target_plugin, self._dialect.name)
+        if begin is not of.c.target_plugin:
+            yield "plugin", begin == sa.bindparam("plugin_begins")
+        yield "plugin", self._dialect.same(of.c.target_plugin, sa.bindparam("plugin", type_=sa.Text))
+        yield "run_key", of.c[RUN_KEY] == sa.bindparam("run_key")
+        yield "run_keys", of.c[RUN_KEY].in_(sa.bindparam("run_keys", expanding=True))
+        yield "since", of.c.timestamp >= sa.bindparam("since")
+        yield "until", of.c.timestamp <= sa.bindparam("until")
+
+    def _of_issues(self, given: frozenset[str]) -> list[sa.ColumnElement[bool]]:
+        column, same = self._tables.issues.c, self._dialect.same
+        conditions = {
+            "severities": column.severity.in_(sa.bindparam("severities", expanding=True)),
+            "categories": self._dialect.one_of(column.category, "categories"),
+            "fingerprint": same(column.fingerprint, sa.bindparam("fingerprint", type_=sa.Text)),
+        }
+        return [condition for name, condition in conditions.items() if name in given]
