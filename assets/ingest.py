@@ -203,7 +203,7 @@ class _Storing:
         if worker is not None:
             worker.send("lay_out", plan.batches[1])
         files = [reader.lay_out(plan.batches[0])] + ([] if worker is None else [worker.receive()])
-        laid_out = [by_day for by_day in files if by_day]
+        laid_out = [by_day.items() for by_day in files if by_day]
         self._pending = self._publishing.submit(self._lake.commit, plan, laid_out)
 
     def _settle(self) -> None:

@@ -70,4 +70,4 @@ class Reader:
     def lay_out(self, batch: Batch | None) -> dict[date, bytes]:
         """The issues files of `batch`, which was made of what `finish` gave."""
         assert self.issues is not None
-        return {} if batch is None else batch.lay_out(self.issues)
+        return {} if batch is None else dict(batch.lay_out(self.issues))

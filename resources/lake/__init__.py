@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -60,16 +59,11 @@ class Lake(Backend):
             self._refuse_another_key()
         return plan(self.files, self._index, parts)
 
-    def commit(self, plan: Plan, issues_files: Sequence[dict[date, bytes]]) -> Appended:
-        """Store what was planned, given what each of its batches laid out; durable on return."""
+    def commit(self, plan: Plan, issues_files: Sequence[Iterable[tuple[date, bytes]]]) -> Appended:
+        """Store what was planned, given what each of its batches lays out; durable on return."""
         from resources.lake.write import commit
 
-        appended = commit(self.files, self._index, plan, issues_files)
-        if appended.days:
-            # The batch is stored: what is wrong with the index is for `maintain` to say.
-            with suppress(StorageError):
-                self._index.tidy(layout.data_files(self.files))
-        return appended
+        return commit(self.files, self._index, plan, issues_files)
 
     def reading(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -46,8 +47,8 @@ class Batch:
     def issue_count(self) -> int:
         return int(pc.sum(self._issue_counts()).as_py())
 
-    def lay_out(self, issues: pa.Table) -> dict[date, bytes]:
-        """For every day its issues file; `issues` are those of the chunk.
+    def lay_out(self, issues: pa.Table) -> Iterator[tuple[date, bytes]]:
+        """Every day with its issues file, as they are made; `issues` are those of the chunk.
 
         Sorted by plugin, severity (worst first), then as the runs.
         """
@@ -67,7 +68,7 @@ class Batch:
             return day, encode(self._day(day, coded.take(rows), of_runs), key=self.key)
 
         with ThreadPoolExecutor(LAID_OUT_AT_ONCE) as pool:
-            return dict(pool.map(file, spans))
+            yield from pool.map(file, spans)
 
     def _day(self, day: date, issues: pa.Table, places: pa.Array) -> pa.Table:
         """A day's issues with what stands for their runs, the rows `places` of `runs`."""

@@ -49,17 +49,21 @@ class Index:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._read: dict[tuple[date, str], pa.Table] = {}
+        self._known: tuple[int, set[str]] | None = None
+        """How many segments there were, and what they cover, when they were looked at last."""
 
     def copies(self, run_ids: Iterable[str], listing: Sequence[DataFile]) -> dict[str, list[Copy]]:
         """Every copy of `run_ids` in the files of `listing`; ids without one are left out."""
         if not listing:
+            self._known = 0, set()
             return {}
         wanted = pa.array(sorted(set(run_ids)), pa.string())
         return self._files.using(lambda: self._copies(wanted, listing))
 
     def _copies(self, wanted: pa.Array, listing: Sequence[DataFile]) -> dict[str, list[Copy]]:
-        segments = self._segments()
+        segments = self._segments(layout.parquet_paths(self._files, layout.INDEX))
         covered = {name for segment in segments for name in footer(segment)}
+        self._known = len(segments), covered
         uncovered = [f for f in listing if _key(f) not in covered]
         indexed_days: set[date] = set()
         if segments:
@@ -89,17 +93,21 @@ class Index:
 
         With `fold`, one segment over exactly the files of `listing` takes the place of all others.
         """
+        if not fold and self._known is not None:
+            count, covered = self._known
+            if count <= SEGMENTS and sum(_key(f) not in covered for f in listing) < FILES_PER_SEGMENT:
+                return  # as nearly always, and then the storage need not be asked
         self._files.using(lambda: self._tidy(listing, fold))
 
     def _tidy(self, listing: Sequence[DataFile], fold: bool) -> None:
-        segments = self._files.find(layout.INDEX)
-        covered = {name for segment in self._segments() for name in footer(segment)}
+        segments = layout.parquet_paths(self._files, layout.INDEX)
+        covered = {name for segment in self._segments(segments) for name in footer(segment)}
         uncovered = [f for f in listing if _key(f) not in covered]
         if fold or len(segments) > SEGMENTS:
             name = self._write(listing)
             for segment in segments:
-                if segment.path != name:
-                    self._files.remove(segment.path)
+                if segment != name:
+                    self._files.remove(segment)
         elif len(uncovered) >= FILES_PER_SEGMENT:
             self._write(uncovered)
 
@@ -113,8 +121,7 @@ class Index:
         self._files.publish(path, encode(table.sort_by("id_hash"), keys, key=self._files.key))
         return path
 
-    def _segments(self) -> list[pq.ParquetFile]:
-        paths = layout.parquet_paths(self._files, layout.INDEX)
+    def _segments(self, paths: list[str]) -> list[pq.ParquetFile]:
         return [open_file(name, key=self._files.key) for name in self._files.paths(paths)]
 
     def _rows(self, data_files: Sequence[DataFile]) -> list[pa.Table]:

@@ -40,6 +40,8 @@ ATTEMPTS = 5
 _DAY = "run_date="
 _FEW_DAYS = 64
 """So many day folders are listed one by one, side by side; more are listed in one go."""
+_FEW_FILES = 30
+"""For each folder that need not be listed: with so many files of others a listing takes no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,16 @@ def days(files: Files, first: date | None = None, last: date | None = None) -> l
     return sorted(day for day in found if (first or date.min) <= day <= (last or date.max))
 
 
-def data_files(files: Files, days: Sequence[date] | None = None, table: str = RUNS) -> list[DataFile]:
+def data_files(
+    files: Files, days: Sequence[date] | None = None, table: str = RUNS, among: int | None = None
+) -> list[DataFile]:
     """The files of `days` (of the whole lake: None), in the order of day and name.
 
+    `among` is how many the lake has, about, where that is known: few are quicker listed in one go.
     Raises `StorageError` where one is encrypted with another key than that of `files`, or only one
     of the two has a key.
     """
-    if days is None or len(days) > _FEW_DAYS:
+    if days is None or len(days) > _FEW_DAYS or (among is not None and among < _FEW_FILES * len(days)):
         entries = files.find(table)
     else:
         entries = files.list_many([day_folder(table, day) for day in days])

@@ -29,6 +29,9 @@ _DISTINCT_SHARE = 0.5
 _SAMPLE = 4096
 """Rows that are looked at to tell whether the values of a column repeat."""
 
+_FEW_TEXTS = 64
+"""So many texts of which some may not occur are written as they are: finding those takes longer."""
+
 _STATISTICS = [
     "validation_run_id",
     "timestamp",
@@ -120,9 +123,13 @@ def repeats(column: pa.ChunkedArray | pa.Array) -> bool:
         return False
     # Rows side by side, since a file is sorted so that the same problem of many runs lies together.
     sample = column.slice(max(0, (len(column) - _SAMPLE) // 2), _SAMPLE)
+    most = _DISTINCT_SHARE * len(sample)
     if coded:
-        sample = pa.chunked_array([chunk.indices for chunk in pa.chunked_array(sample).chunks])
-    return bool(pc.count_distinct(sample, mode="all").as_py() <= _DISTINCT_SHARE * len(sample))
+        chunks = pa.chunked_array(sample).chunks
+        if sum(len(chunk.dictionary) + 1 for chunk in chunks) <= most:  # and null: nothing to be counted
+            return True
+        sample = pa.chunked_array([chunk.indices for chunk in chunks])
+    return bool(pc.count_distinct(sample, mode="all").as_py() <= most)
 
 
 def _dictionary_field(field: pa.Field) -> pa.Field:
@@ -136,6 +143,8 @@ def _coded(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if not pa.types.is_dictionary(column.type):
         return column.combine_chunks().dictionary_encode()
     coded = column.combine_chunks()
+    if len(coded.dictionary) <= _FEW_TEXTS:
+        return coded
     used = coded.indices.dictionary_encode()
     return pa.DictionaryArray.from_arrays(used.indices, coded.dictionary.take(used.dictionary))
 

@@ -9,8 +9,9 @@ of before. Only then is the batch acknowledged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 
 from resources.deadline import still_wanted
 from resources.encryption import Key
+from resources.errors import StorageError
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.batch import Batch
@@ -29,7 +31,11 @@ from resources.lake.parquet import encode
 from resources.lake.verdict import COPIED, Appended, Verdict, judge_copies
 from resources.schema import RUNS, arrow_schema
 
-PUBLISHERS = 8
+PUBLISHERS = 32
+"""Files on their way at a time: a storage far away answers slowly, but many at once."""
+
+_Written = tuple[Batch, dict[date, bytes]]
+"""A batch and its issues files."""
 
 
 @dataclass(slots=True)
@@ -49,8 +55,10 @@ def plan(files: Files, index: Index, parts: Sequence[pa.Table]) -> Plan:
     """
     runs = pa.concat_tables(parts)
     run_ids = runs["validation_run_id"].to_pylist()
-    listing, known = layout.relisting(lambda: _look_up(files, index, run_ids))
-    deletions = read_deletions(files, run_ids)
+    with ThreadPoolExecutor(1) as beside:
+        deleted = beside.submit(read_deletions, files, run_ids)
+        listing, known = layout.relisting(lambda: _look_up(files, index, run_ids))
+        deletions = deleted.result()
     verdicts, result = judge(runs, known, deletions)
     batches = []
     first = 0
@@ -81,16 +89,21 @@ def prepare(
     return batch, result
 
 
-def commit(files: Files, index: Index, plan: Plan, issues_files: Sequence[dict[date, bytes]]) -> Appended:
-    """Store what was planned; durable on return. `issues_files` has what each batch laid out.
+def commit(
+    files: Files, index: Index, plan: Plan, issues_files: Sequence[Iterable[tuple[date, bytes]]]
+) -> Appended:
+    """Store what was planned; durable on return. `issues_files` has what each batch lays out.
 
-    Raises `StorageError`; whatever was published by then is either whole or invisible.
+    A file is on its way as soon as it is made. Raises `StorageError`; whatever was published by then is
+    either whole or invisible.
     """
     batches = [batch for batch in plan.batches if batch is not None]
     if batches:
-        written = list(zip(batches, issues_files, strict=True))
-        _publish(files, written)
-        _look_again(files, index, written, plan.listing)
+        written = _publish(files, zip(batches, issues_files, strict=True))
+        listing = _look_again(files, index, written, plan.listing)
+        # The batches are stored: what is wrong with the index is for `maintain` to say.
+        with suppress(StorageError):
+            index.tidy(listing)
     return plan.result
 
 
@@ -200,45 +213,60 @@ def _hints(runs: pa.Table, verdicts: dict[int, Verdict]) -> list[Hint]:
     return hints
 
 
-def _publish(files: Files, written: list[tuple[Batch, dict[date, bytes]]]) -> None:
+def _publish(files: Files, batches: Iterable[tuple[Batch, Iterable[tuple[date, bytes]]]]) -> list[_Written]:
     def issues_file(batch: Batch, day: date, data: bytes) -> None:
         files.publish(layout.data_path(layout.ISSUES, day, batch.batch_id), data, renew=True)
 
-    def runs_file(batch: Batch, day: date) -> None:
-        data = encode(batch.runs_of(day), key=files.key)
-        files.publish(layout.data_path(layout.RUNS, day, batch.batch_id), data)
+    def runs_file(batch: Batch, day: date, data: Future[bytes]) -> None:
+        files.publish(layout.data_path(layout.RUNS, day, batch.batch_id), data.result())
 
+    written: list[_Written] = []
     with ThreadPoolExecutor(PUBLISHERS) as pool:
-        all_issues = [(batch, day, data) for batch, by_day in written for day, data in by_day.items()]
-        list(pool.map(issues_file, *zip(*all_issues, strict=True)))
+        on_their_way = []
+        for batch, laid_out in batches:
+            of_batch: dict[date, bytes] = {}
+            for day, data in laid_out:
+                of_batch[day] = data
+                on_their_way.append(pool.submit(issues_file, batch, day, data))
+            written.append((batch, of_batch))
+        every = [(batch, day) for batch, _ in written for day in batch.days]
+        made = [pool.submit(encode, batch.runs_of(day), key=files.key) for batch, day in every]
+        for issues in on_their_way:
+            issues.result()
         write_hints(files, [hint for batch, _ in written for hint in batch.hints])
-        all_runs = [(batch, day) for batch, _ in written for day in batch.days]
-        list(pool.map(runs_file, *zip(*all_runs, strict=True)))
+        list(pool.map(runs_file, *zip(*every, strict=True), made))
+    return written
 
 
 def _look_again(
-    files: Files, index: Index, written: list[tuple[Batch, dict[date, bytes]]], before: list[layout.DataFile]
-) -> None:
-    """Leave hints for copies that others published meanwhile; make sure that the issues are there."""
+    files: Files, index: Index, written: list[_Written], before: list[layout.DataFile]
+) -> list[layout.DataFile]:
+    """Leave hints for copies that others published meanwhile; make sure that the issues are there.
+
+    Answers what the lake has now.
+    """
     days = sorted({day for batch, _ in written for day in batch.days})
-    there = {e.path for e in files.list_many([layout.day_folder(layout.ISSUES, day) for day in days])}
-    for batch, issues in written:
-        for day in batch.days:
-            path = layout.data_path(layout.ISSUES, day, batch.batch_id)
-            if path not in there:
-                files.publish(path, issues[day], renew=True)
     seen = {(f.day, f.name) for f in before}
     own = {(day, batch.batch_id) for batch, _ in written for day in batch.days}
     ids = pa.concat_arrays([batch.runs["validation_run_id"].combine_chunks() for batch, _ in written])
 
-    def published_since() -> dict[str, list[Copy]]:
+    def published_since() -> tuple[list[layout.DataFile], dict[str, list[Copy]]]:
         listing = layout.data_files(files)
         since = [f for f in listing if (f.day, f.name) not in seen | own]
-        return index.copies_in(since, ids) if since else {}
+        return listing, index.copies_in(since, ids) if since else {}
 
-    others = layout.relisting(published_since)
+    with ThreadPoolExecutor(1) as beside:
+        looking = beside.submit(layout.relisting, published_since)
+        there = {f.issues_path for f in layout.data_files(files, days, layout.ISSUES, among=len(before))}
+        for batch, issues in written:
+            for day in batch.days:
+                path = layout.data_path(layout.ISSUES, day, batch.batch_id)
+                if path not in there:
+                    files.publish(path, issues[day], renew=True)
+        listing, others = looking.result()
     if others:
         write_hints(files, [hint for batch, _ in written for hint in _hints_at(batch, others)])
+    return listing
 
 
 def _hints_at(batch: Batch, others: dict[str, list[Copy]]) -> Iterator[Hint]:

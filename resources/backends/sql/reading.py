@@ -69,9 +69,8 @@ def _counted(
     source: sa.Connection, statements: Statements, dialect: Dialect, wanted: Wanted
 ) -> tuple[int, int, Wanted]:
     """`total` and `filtered` of `COUNTED`, and what is wanted but for what the limit leaves out."""
-    *counts, moment = source.execute(*statements.counted(wanted)).one()
-    total, filtered = map(int, counts)
-    return total, filtered, narrowed(wanted, dialect, moment)
+    row = source.execute(*statements.counted(wanted)).one()
+    return int(row.total), int(row.filtered), narrowed(wanted, dialect, row.oldest)
 
 
 def _copy_rows(

@@ -106,7 +106,11 @@ class Statements:
             conditions += self._of_runs(issues, given)
             filtered = sa.select(sa.func.count()).select_from(issues).where(*conditions)
         moment = self._oldest(given)
-        return sa.select(total.scalar_subquery(), filtered.scalar_subquery(), moment.scalar_subquery())
+        return sa.select(
+            total.scalar_subquery().label("total"),
+            filtered.scalar_subquery().label("filtered"),
+            moment.scalar_subquery().label("oldest"),
+        )
 
     def _make_oldest(self, given: frozenset[str]) -> sa.Select[Any]:
         of = self._tables.issues if "before_last" in given else self._tables.runs
