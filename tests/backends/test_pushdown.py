@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -17,20 +18,24 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from assets import answers, deletion
+from assets import query as queries
 from assets.query import Query
 from resources.backend import ISSUES, RUNS, Backend
 from resources.backends.lakes import LocalFile
 from resources.backends.mongodb import MongoDb
 from resources.backends.settings import Settings
+from resources.backends.sql import reading
 from resources.backends.sql.settings import Mysql, Postgresql, Sqlite
+from resources.backends.sql.tables import INDEXED_CHARACTERS
 from resources.config import Storage
 from tests.backends.sql_servers import settings
 from tests.lake.state import SEVERITIES, append
 from tests.servers import Mongo, Sql
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
-PLUGINS = ("a", "a ", "A", "ä", "a\0")
-"""Which some databases would take for one another."""
+LONG = "p" * INDEXED_CHARACTERS
+PLUGINS = ("a", "a ", "A", "ä", "a\0", LONG, f"{LONG}a", f"{LONG}b")
+"""Which some databases, or their indexes, would take for one another."""
 CATEGORIES = ("style", "style ", "Style", None)
 SQL = ("sqlite", "postgresql", "mysql")
 
@@ -99,7 +104,10 @@ QUERIES: list[dict[str, Any]] = [
     {"date_from": "2025-03-02T07:00:00.000001Z", "date_to": "2025-03-02T09:00:00Z", "limit": 3},
     {"date_to": "2025-03-04T03:00:00Z", "limit": 4, "severity": ["low", "critical"]},
     {"run_id": "b1"},
+    {"severity": ["critical", "low"], "category": ["style", "Style"], "limit": 8},
     {"sort": "-timestamp", "limit": 10},
+    {"sort": "-timestamp,severity,-category", "limit": 10, "offset": 2},
+    {"sort": "-timestamp,-severity,category,-validation_run_id", "limit": 10},
     {"sort": "timestamp", "limit": 10},
     {"sort": "severity,description", "limit": 10},
     {"text": "1", "limit": 10},
@@ -112,6 +120,28 @@ def test_a_database_answers_as_a_lake(database: Backend, lake: Backend, query: d
     asked = Query(**query)
     for ask in (answers.issues, answers.summary):
         ours, theirs = (ask(Storage("any", backend), asked) for backend in (database, lake))
+        assert _timeless(ours) == _timeless(theirs)
+
+
+@pytest.mark.parametrize("name", SQL)
+@pytest.mark.parametrize("query", [{"limit": 7, "offset": 40}, {"plugin_name": "ä", "limit": 9}], ids=str)
+def test_a_page_that_is_too_much_at_once_goes_through_duckdb(
+    configured: dict[str, Settings],
+    lake: Backend,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    query: dict[str, Any],
+) -> None:
+    most = query["limit"] + query.get("offset", 0)
+    pushdown = queries.compile(Query(**query)).pushdown
+    backend = configured[name].open()
+    found = backend.newest(replace(pushdown, limit=most))
+    assert found is not None
+    assert len(found.issues) >= most
+    for too_few in (most - 1, len(found.issues) - 1):
+        monkeypatch.setattr(reading, "AT_ONCE", too_few)
+        assert backend.newest(replace(pushdown, limit=most)) is None
+        ours, theirs = (answers.issues(Storage("any", one), Query(**query)) for one in (backend, lake))
         assert _timeless(ours) == _timeless(theirs)
 
 
@@ -180,11 +210,20 @@ def test_a_page_is_read_by_an_index(configured: dict[str, Any], name: str, plugi
     assert "batch_id" not in page[0]
     with explained(backend) as connection:
         assert f"{issues}_{'target_plugin' if plugin else 'moment'}" in plan(connection, *counted)
-        assert f"{issues}_{'target_plugin' if plugin and name != 'postgresql' else 'moment'}" in plan(
-            connection, *page
-        ), "PostgreSQL thinks little of a plugin in one day"
+        assert f"{issues}_{'target_plugin' if plugin else 'moment'}" in plan(connection, *page)
         rows = connection.exec_driver_sql(*page).all()
     assert 3 <= len(rows) <= 3 + 3 * 4, "the page, and what else has its last moment"
+
+
+@pytest.mark.parametrize("name", SQL)
+def test_nothing_is_asked_for_twice(configured: dict[str, Any], name: str) -> None:
+    """Or a server expects fewer rows than there are, and looks at all of them to find the first."""
+    week = {"plugin_name": "ä", "date_from": "2025-03-02", "date_to": "2025-03-05", "severity": ["high"]}
+    with heard() as statements:
+        answers.issues(Storage(name, configured[name].open()), Query(**week))
+    counted, page = [s for s, _ in statements if f"{configured[name].table_name}_{ISSUES}" in s]
+    assert "run_date" not in counted + page, "which the moments say"
+    assert "count(" not in counted, "which the runs have done"
 
 
 @pytest.mark.parametrize("name", SQL)
