@@ -10,11 +10,13 @@ import asyncio
 import io
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 
 from resources.backends.sql.dialect import plain
 from resources.backends.sql.rows import issues_rows, runs_rows
@@ -112,6 +114,32 @@ def mongodb(chunk: Chunk) -> Callable[[MongoDb], None]:
 def put(filesystem: Any, objects: dict[str, bytes]) -> None:
     """Put all `objects` at once, as many on their way as the driver itself allows."""
     asyncio.run_coroutine_threadsafe(_put(filesystem, objects), filesystem.loop).result()
+
+
+def table(data: bytes) -> pa.Table:
+    """A Parquet file as the table it was made of, texts that repeat as dictionaries."""
+    file = pq.ParquetFile(pa.BufferReader(data))
+    group = file.metadata.row_group(0)
+    chunks = [group.column(number) for number in range(group.num_columns)]
+    coded = [c.path_in_schema for c in chunks if c.has_dictionary_page and c.physical_type == "BYTE_ARRAY"]
+    return pq.read_table(pa.BufferReader(data), read_dictionary=coded)
+
+
+def make_and_put(filesystem: Any, tables: dict[str, pa.Table]) -> None:
+    """Make a Parquet file of each table, and put each as soon as it is made."""
+
+    def made(path: str) -> tuple[str, bytes]:
+        buffer = io.BytesIO()
+        pq.write_table(tables[path], buffer, compression="zstd", store_schema=False)
+        return path, buffer.getvalue()
+
+    with ThreadPoolExecutor() as pool:
+        on_their_way = [
+            asyncio.run_coroutine_threadsafe(filesystem._pipe_file(path, data), filesystem.loop)
+            for path, data in pool.map(made, tables)
+        ]
+        for put_ in on_their_way:
+            put_.result()
 
 
 async def _put(filesystem: Any, objects: dict[str, bytes]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -142,12 +143,22 @@ def _by_hand(connection: psycopg.Connection[Any], statements: list[str], asked: 
 
 
 def _agree(ours: dict[str, Any], by_hand: list[Any]) -> None:
-    """Raise where the two have not answered the same."""
+    """Raise where the two have not answered the same: both counts, and every value of the page."""
     data = ours["issues_data"]
-    total, *_, page = by_hand
-    keys = [(issue["validation_run_id"], issue["issue_index"]) for issue in data["issues"]]
-    if data["total_count"] != total[0][0] or keys != [row[:2] for row in page]:
+    *counts, page = by_hand
+    total, filtered = counts[0][0][0], counts[-1][0][0]
+    rows = [tuple(map(_plain, issue.values())) for issue in data["issues"]]
+    if (data["total_count"], data["filtered_count"]) != (total, filtered) or rows != [
+        tuple(map(_plain, row)) for row in page
+    ]:
         raise AssertionError("the search and the SQL by hand differ")
+
+
+def _plain(value: Any) -> Any:
+    """A value of an answer, or as the driver has it, in the form that both can be brought into."""
+    if isinstance(value, str) and value.startswith("{"):
+        return json.loads(value)
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
 def _mean(question: Callable[[], object]) -> float:

@@ -105,11 +105,11 @@ def define_views(
     whole = first is None and last is None
     days = None if whole else layout.days(files, first, last)
     data_files = layout.data_files(files, days)
-    without, dirty = _choose(connection, files, data_files, days)
+    without, dirty, mixed = _choose(connection, files, data_files, days)
     counting = [f for f in data_files if f not in without]
     opened = []
     for table in tables:
-        opened += _define(connection, files, table, counting, dirty)
+        opened += _define(connection, files, table, counting, dirty, mixed)
     return opened
 
 
@@ -118,29 +118,32 @@ def _choose(
     files: Files,
     data_files: list[DataFile],
     days: list[date] | None,
-) -> tuple[set[DataFile], set[DataFile]]:
-    """The files in which nothing counts, and those in which some copies do not.
+) -> tuple[set[DataFile], set[DataFile], bool]:
+    """The files in which nothing counts, and those in which some copies do not; whether a run has lost
+    one copy in the latter and another one there counts.
 
     What does not count in the latter stands in the tables `runs_lost` and `issues_lost`.
     """
     names = dict(zip(files.paths([f.runs_path for f in data_files]), data_files, strict=True))
     if _collect_copies(connection, files, list(names), days):
-        return set(), set()
+        return set(), set(), False
     connection.execute(f"CREATE TEMP TABLE losers AS {sql('resources', 'losers')}")
     losers = connection.execute(
         "SELECT filename, any_value(row_count) = count(*) FROM losers GROUP BY filename"
     ).fetchall()
     without = {names[name] for name, all_of_it in losers if all_of_it and name in names}
     dirty = {names[name] for name, all_of_it in losers if not all_of_it and name in names}
+    mixed = False
     if dirty:
         twins = [files.paths([f.runs_path for f in dirty]), files.paths([f.issues_path for f in dirty])]
         connection.execute("INSERT INTO twins SELECT unnest($1), unnest($2)", twins)
+        [(mixed,)] = connection.execute(sql("resources", "mixed")).fetchall()
         for table in BOTH:
             connection.execute(
                 f"CREATE TEMP TABLE {table}_lost AS SELECT {table} AS filename, validation_run_id"
                 " FROM losers JOIN twins ON losers.filename = twins.runs"
             )
-    return without, dirty
+    return without, dirty, mixed
 
 
 def _collect_copies(
@@ -212,8 +215,10 @@ def _define(
     table: str,
     data_files: list[DataFile],
     dirty: set[DataFile],
+    mixed: bool,
 ) -> list[str]:
     """Create the view `table` over `data_files`; the local files that it reads."""
+    same_file = " AND lost.filename = stored.filename" if mixed else ""
     # What cannot fail DuckDB does once for each value of a dictionary, not for each row.
     columns = ", ".join(
         "TRY_CAST(severity AS severity) AS severity" if c.name == "severity" else c.name
@@ -225,7 +230,7 @@ def _define(
         if chosen:
             names = files.paths([f.runs_path if table == layout.RUNS else f.issues_path for f in chosen])
             connection.execute(f"SET VARIABLE {table}_{kind} = $1", [names])
-            parts.append(reading_sql(files, kind, table=table, columns=columns))
+            parts.append(reading_sql(files, kind, table=table, columns=columns, same_file=same_file))
             opened += names
     if not parts:
         nothing = ", ".join(f"NULL::{duckdb_type(c)} AS {c.name}" for c in (*_TABLES[table], RUN_DATE))

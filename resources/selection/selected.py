@@ -107,12 +107,10 @@ class Selected(Backend):
     def newest(
         self, pushdown: Pushdown, first: date | None = None, last: date | None = None
     ) -> Newest | None:
-        """Nothing where others hold something for the backend, which is for `reading` to unite."""
+        """None while anything is owed, which is for `reading` to unite."""
 
         def read(member: Member) -> Newest | None:
-            if any(self._debts.missing(member, first, last, without_limits(pushdown))):
-                return None
-            if not self._limits(member, pushdown):
+            if self.chain.ledger.entries() or not self._limits(member, pushdown):
                 return None
             return member.read(lambda backend, _: backend.newest(pushdown, first, last))
 

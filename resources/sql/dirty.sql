@@ -1,4 +1,5 @@
--- The rows of files in which some copies do not count, without those.
+-- The rows of files in which some copies do not count, without those. Where no run that has lost a
+-- copy has one that counts in these files, its id says all, and nothing is asked about the file.
 SELECT {columns}
 FROM (
     FROM read_parquet(
@@ -10,5 +11,5 @@ FROM (
 ) AS stored
 WHERE NOT EXISTS (
     SELECT 1 FROM {table}_lost AS lost
-    WHERE lost.filename = stored.filename AND lost.validation_run_id = stored.validation_run_id
+    WHERE lost.validation_run_id = stored.validation_run_id{same_file}
 )
