@@ -32,7 +32,7 @@ from resources.contract import Delivery, Rejection
 from resources.lake import Lake
 from resources.lake.verdict import Appended
 
-WINDOW_BYTES = 128 * 1024 * 1024
+WINDOW_BYTES = 64 * 1024 * 1024
 """Of input, as it comes; what a window needs in memory is between a fifth and three times as much."""
 
 WORTH_A_WORKER = 24 * 1024 * 1024

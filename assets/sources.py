@@ -164,7 +164,7 @@ def fetch(portion: Sequence[RunFile]) -> list[Delivery]:
     """The bytes of a portion. Raises `StorageError` for a file that cannot be read."""
     fs = portion[0].fs
     if fs is None:
-        contents = [_read_local(file.path) for file in portion]
+        contents = [_read_local(file.path, file.size) for file in portion]
     else:
         contents = _read_remote(fs, [file.path for file in portion])
     return [
@@ -190,14 +190,14 @@ def fetched(portions: Iterable[list[RunFile]]) -> Iterator[list[Delivery]]:
             yield coming.result()
 
 
-def _read_local(path: str) -> bytes:
+def _read_local(path: str, size: int) -> bytes:
+    """All of a file that had `size` bytes when it was found."""
     try:
         if path == STANDARD_INPUT:
             return sys.stdin.buffer.read()
         # Half the time of open(): these calls are most of what a small file costs.
         handle = os.open(path, os.O_RDONLY)
         try:
-            size = os.fstat(handle).st_size
             content = os.read(handle, size + 1)
             while more := (os.read(handle, 1 << 20) if len(content) != size else b""):
                 content += more

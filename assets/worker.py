@@ -1,7 +1,6 @@
 """A worker process that reads its share of a window.
 
-`python -m assets.worker FD BYTES` answers, over the socket FD, one call of a `Reader` after the other,
-and ends when the other side does.
+It answers, over a socket, one call of a `Reader` after the other, and ends when the other side does.
 """
 
 from __future__ import annotations
@@ -20,6 +19,10 @@ import pyarrow as pa
 from assets.reader import Reader
 from resources.errors import StorageError
 
+_START = "import sys; sys.modules['numpy'] = None; from assets.worker import serve; serve()"
+"""What the process runs. pyarrow does without NumPy where there is none, and that is a quarter of the
+time in which the worker is ready."""
+
 
 class Worker:
     """A process with a `Reader` of its own."""
@@ -33,7 +36,7 @@ class Worker:
             self._process = subprocess.Popen(
                 # Not multiprocessing: its workers import the caller's main module, scripts and
                 # notebooks would need a guard.
-                [sys.executable, "-m", "assets.worker", str(theirs.fileno()), str(max_file_bytes)],
+                [sys.executable, "-c", _START, str(theirs.fileno()), str(max_file_bytes)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -75,7 +78,7 @@ class Worker:
         )
 
 
-def _serve(connection: Connection, reader: Reader) -> None:
+def _answer(connection: Connection, reader: Reader) -> None:
     """Answer calls until the other side has gone."""
     while True:
         try:
@@ -92,8 +95,9 @@ def _serve(connection: Connection, reader: Reader) -> None:
             return
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """What the process does: its arguments are the number of the socket and the limit for a file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side is told, and ends this one
     gc.disable()  # for the reason given in assets/ingest.py
     pa.set_memory_pool(pa.system_memory_pool())
-    _serve(Connection(int(sys.argv[1])), Reader(int(sys.argv[2])))
+    _answer(Connection(int(sys.argv[1])), Reader(int(sys.argv[2])))

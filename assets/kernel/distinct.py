@@ -10,16 +10,14 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assets.kernel.documents import documents, texts
 from assets.kernel.identity import Identities
+from assets.kernel.looked import may_be_deep
 from resources import contract, fingerprint
 from resources.contract import Issue, Shape
-from resources.schema import SEVERITIES
-
-SHALLOW = 180
-"""So many opening brackets fit into an issue and leave its run within the contract's depth, however
-they are nested."""
+from resources.schema import SEVERITIES, SEVERITY_COUNTS
 
 _OF_IDENTITY = ("target_plugin", "rule")
 """What is laid out of an issue for the sake of its identity alone."""
@@ -41,7 +39,7 @@ class DistinctIssues:
     def __init__(self) -> None:
         self.severities = bytearray()
         self.hashes: list[bytes] = []
-        self.identities: list[int] = []
+        self.identities = array("i")
         self.size = 0
         """Bytes of the issues as delivered."""
         self._identities = Identities()
@@ -65,9 +63,9 @@ class DistinctIssues:
         lines = _lines(issues)
         first = len(self.hashes)
         self._add(plugins, issues, extras, lines)
-        sure = _all_sure(raws, lines)
+        sure = _sure(raws, lines)
         for number, (plugin, raw, line) in enumerate(zip(plugins, raws, lines, strict=True), first):
-            if sure or _sure(raw, line):
+            if sure or _sure([raw], [line]):
                 self._numbers[plugin][raw] = number
         self.size += sum(map(len, raws))
 
@@ -83,6 +81,18 @@ class DistinctIssues:
         """The fingerprints of `issues` (numbers), of which those of run i are `bounds[i]` to
         `bounds[i + 1]`."""
         return self._identities.fingerprints(list(map(self.identities.__getitem__, issues)), bounds)
+
+    def severity_counts(self, numbers: pa.Array, bounds: pa.Array) -> dict[str, pa.Array]:
+        """How many issues of each severity every run has; those of run i are the `numbers` from
+        `bounds[i]` to `bounds[i + 1]`."""
+        codes = [None, pa.py_buffer(bytes(self.severities))]
+        severities = pa.Array.from_buffers(pa.uint8(), len(self.severities), codes).take(numbers)
+        counts = {}
+        for code, name in enumerate(SEVERITY_COUNTS):
+            of_it = pc.equal(severities, pa.scalar(code, pa.uint8())).cast(pa.int32())
+            so_far = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(of_it)]).take(bounds)
+            counts[name] = pc.subtract(so_far.slice(1), so_far.slice(0, len(so_far) - 1))
+        return counts
 
     def columns(self) -> dict[str, pa.Array]:
         """The fields of every issue, null where one is absent, and what is kept under `extra`."""
@@ -116,7 +126,7 @@ class DistinctIssues:
             "details": documents(details),
             "extra": pa.nulls(len(issues), pa.string()) if extras is None else documents(extras),
         }
-        self.identities += self._identities.number(piece, _stated(piece["details"], details))
+        self.identities.extend(self._identities.number(piece, _stated(piece["details"], details)))
         self._pieces.append(piece)
 
 
@@ -134,23 +144,12 @@ def _lines(issues: Sequence[Any]) -> list[bytes]:
     return _encode_lines(issues).split(b"\n")[:-1]
 
 
-def _all_sure(raws: Sequence[bytes], lines: Sequence[bytes]) -> bool:
-    """Whether a look at all together says what `_sure` would say of each."""
-    delivered, read = b"".join(raws), b"".join(lines)
-    if contract.may_hide_colons(delivered) or delivered.count(b":") != read.count(b":"):
-        return False
-    return not any(map(_may_be_deep, raws))
-
-
-def _sure(raw: bytes, line: bytes) -> bool:
-    """Whether no key of the issue in `raw` was lost in `line`, and nothing in it is nested too deeply.
+def _sure(raws: Sequence[bytes], lines: Sequence[bytes]) -> bool:
+    """Whether no key of the issues in `raws` was lost in `lines`, and nothing in them is nested too deeply.
 
     Every colon is a key's or stands in a text. A key that was dropped, because it occurs twice,
-    leaves the bytes with more of them than the issue has.
+    leaves the bytes with more of them than the issue has, and never with fewer.
     """
-    same = raw.count(b":") == line.count(b":")
-    return same and not contract.may_hide_colons(raw) and not _may_be_deep(raw)
-
-
-def _may_be_deep(raw: bytes) -> bool:
-    return len(raw) > 2 * SHALLOW and raw.count(b"{") + raw.count(b"[") > SHALLOW
+    delivered, read = b"".join(raws), b"".join(lines)
+    same = delivered.count(b":") == read.count(b":")
+    return same and not contract.may_hide_colons(delivered) and not may_be_deep(raws)

@@ -4,7 +4,7 @@
 (`quick`) where that can be vouched for and by the long one (`exact`) where not.
 """
 
-from resources.contract.content import content_hash
+from resources.contract.content import content_hash, content_hashes
 from resources.contract.exact import parse_json, read_exactly, shown
 from resources.contract.files import RUN_FILE_SUFFIXES, UTF8_BOM, split, split_again
 from resources.contract.model import (
@@ -42,6 +42,7 @@ __all__ = [
     "Shape",
     "UnreadRun",
     "content_hash",
+    "content_hashes",
     "may_hide_colons",
     "parse_json",
     "parse_timestamp",

@@ -97,7 +97,7 @@ BARE = Shape()
 
 def may_hide_colons(raw: bytes) -> bool:
     """Whether a colon may be written as an escape, so that counting them proves nothing."""
-    return b"\\" in raw and (b"\\u003a" in raw or b"\\u003A" in raw)
+    return b"\\" in raw and b"\\u003" in raw and (b"\\u003a" in raw or b"\\u003A" in raw)
 
 
 def parse_timestamp(text: str) -> datetime:
@@ -109,6 +109,8 @@ def parse_timestamp(text: str) -> datetime:
 
 
 def _utc(moment: datetime) -> datetime:
+    if moment.tzinfo is UTC:
+        return moment
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from resources.contract.model import ContractError
@@ -27,6 +28,20 @@ MAX_STEPS = 100
 """Locations that are kept of a code flow, and of each list of further locations."""
 
 _placeholder = re.compile(r"\{\{|\}\}|\{(\d{1,3})\}")
+_REMARKS = (
+    "fingerprints",
+    "partialFingerprints",
+    "guid",
+    "correlation_guid",
+    "baseline_state",
+    "hosted_viewer_uri",
+    "occurrence_count",
+    "rank",
+)
+"""What a result may say of itself, as `details` call it."""
+
+_remarks = attrgetter(*(name.replace("partialF", "partial_f") for name in _REMARKS))
+_NO_REMARKS = _remarks(Result())
 _STANDS_ELSEWHERE = ("tags", "security-severity")
 
 
@@ -100,9 +115,8 @@ class Results:
         path = ""
         if result.locations:
             first, *others = result.locations
-            place = self._place(first)
-            path = place.pop("file_path", "")
-            details.update(place)
+            path = self._path(first)
+            self._describe(first, details)
             if path and (base := self._paths.base(first.physical_location.artifact_location)):
                 details["uri_base_id"] = cut(base, 200)
             if others:
@@ -118,35 +132,34 @@ class Results:
         return path
 
     def _place(self, location: Location) -> dict[str, Any]:
-        place: dict[str, Any] = {}
+        path = self._path(location)
+        place: dict[str, Any] = {"file_path": path} if path else {}
+        self._describe(location, place)
+        return place
+
+    def _path(self, location: Location) -> str:
         physical = location.physical_location
-        if physical is not None:
-            if path := self._paths.path(physical.artifact_location):
-                place["file_path"] = path
-            if physical.region is not None:
-                _add_region(place, physical.region)
+        return "" if physical is None else self._paths.path(physical.artifact_location)
+
+    def _describe(self, location: Location, place: dict[str, Any]) -> None:
+        """Add to `place` what `location` says but for the path."""
+        physical = location.physical_location
+        if physical is not None and physical.region is not None:
+            _add_region(place, physical.region)
         if location.logical_locations:
             logical = location.logical_locations[0]
             if name := logical.fully_qualified_name or logical.name:
                 place["logical_location"] = name
         if text := plain(location.message):
             place["message"] = text
-        return place
 
 
 def _add_remarks(details: dict[str, Any], result: Result) -> None:
     """What else `result` says of itself."""
-    remarks = {
-        "fingerprints": result.fingerprints,
-        "partialFingerprints": result.partial_fingerprints,
-        "guid": result.guid,
-        "correlation_guid": result.correlation_guid,
-        "baseline_state": result.baseline_state,
-        "hosted_viewer_uri": result.hosted_viewer_uri,
-        "occurrence_count": result.occurrence_count,
-        "rank": result.rank,
-    }
-    details.update({name: value for name, value in remarks.items() if value not in (None, "", {})})
+    said = _remarks(result)
+    if said != _NO_REMARKS:
+        named = zip(_REMARKS, said, strict=True)
+        details.update([(name, value) for name, value in named if value not in (None, "", {})])
     if result.suppressions:
         _add_suppressions(details, result.suppressions)
     if result.taxa and (taxa := [taxon.id for taxon in result.taxa if taxon.id]):
@@ -167,9 +180,14 @@ def _add_suppressions(details: dict[str, Any], suppressions: Sequence[Suppressio
 
 
 def _add_region(place: dict[str, Any], region: Region) -> None:
-    numbers = (region.start_line, region.start_column, region.end_line, region.end_column)
-    named = zip(("line", "column", "end_line", "end_column"), numbers, strict=True)
-    place.update([(name, number) for name, number in named if number is not None])
+    if region.start_line is not None:
+        place["line"] = region.start_line
+    if region.start_column is not None:
+        place["column"] = region.start_column
+    if region.end_line is not None:
+        place["end_line"] = region.end_line
+    if region.end_column is not None:
+        place["end_column"] = region.end_column
     if region.snippet is not None and (snippet := region.snippet.text.rstrip()):
         place["snippet"] = cut(snippet)
 
