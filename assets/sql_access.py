@@ -11,7 +11,7 @@ from assets.retention import outlines
 from assets.summary import summarised
 from resources.backend import BOTH, Backend, Pushdown
 from resources.errors import LimitExceeded, QueryError, StorageError
-from resources.session import connect, fence, only_select, sql
+from resources.session import connect, fence, only_select
 
 if TYPE_CHECKING:
     import duckdb

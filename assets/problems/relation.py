@@ -96,7 +96,7 @@ def all_seen(connection: duckdb.DuckDBPyConnection) -> list[DayVersion]:
 
 
 def define(connection: duckdb.DuckDBPyConnection, files: Files, base: Base, asked: Asked) -> list[str]:
-    """Create the views, given `all_runs` and `all_issues` of all days after `base`; the local files they read."""
+    """Create the views, given `all_runs` and `all_issues` of the days after `base`; the files they read."""
     opened = define_lives(connection, files, base, asked)
     triage.define(connection, files, asked.moment)
     now = "now()" if asked.moment is None else f"TIMESTAMPTZ {literal(asked.moment.isoformat())}"

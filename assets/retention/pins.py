@@ -1,21 +1,24 @@
 """Runs that are never retired: pinned by somebody, for a reason, until somebody unpins them.
 
-    pins/<name>.json      pins and unpins that were made in one go
+pins/<name>.json      pins and unpins that were made in one go
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from assets import records
-from resources.backend import RUNS, Backend, Pushdown
+from resources.backend import RUN_IDS_AT_MOST, RUNS, Backend, Pushdown
 from resources.errors import UsageError
 from resources.files import Files
 from resources.session import sql
+
+if TYPE_CHECKING:
+    import duckdb
 
 FOLDER = "pins"
 
@@ -45,7 +48,7 @@ def pin(lake: Backend, run_ids: Sequence[str], reason: str, actor: str) -> list[
 
     Raises `UsageError` where one is not stored, or a text is empty or too long; `StorageError`.
     """
-    unknown = sorted(set(run_ids) - _stored(lake, run_ids))
+    unknown = sorted(set(run_ids) - _stored(lake, list(run_ids)))
     if unknown:
         raise UsageError(f"There is no run {unknown[0]!r}: see `issuelake history`. Nothing was pinned.")
     return _write(lake.files, run_ids, True, reason, actor)
@@ -58,7 +61,9 @@ def unpin(lake: Backend, run_ids: Sequence[str], reason: str, actor: str) -> lis
     """
     unpinned = sorted(set(run_ids) - pinned(lake.files).keys())
     if unpinned:
-        raise UsageError(f"The run {unpinned[0]!r} is not pinned: see `issuelake pins`. Nothing was unpinned.")
+        raise UsageError(
+            f"The run {unpinned[0]!r} is not pinned: see `issuelake pins`. Nothing was unpinned."
+        )
     return _write(lake.files, run_ids, False, reason, actor)
 
 
@@ -84,14 +89,11 @@ def _write(files: Files, run_ids: Iterable[str], what: bool, reason: str, actor:
 
 
 def _stored(lake: Backend, run_ids: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for run_id in run_ids:
-        rows = lake.reading(
-            lambda connection, run_id=run_id: connection.execute(
-                sql("resources", "stored_at_of_runs"), [[run_id]]
-            ).fetchall(),
-            tables=(RUNS,),
-            pushdown=Pushdown(run_id=run_id),
-        )
-        found |= {run_id for run_id, _ in rows}
-    return found
+    """Those of `run_ids` that are there."""
+
+    def found(connection: duckdb.DuckDBPyConnection) -> set[str]:
+        rows = connection.execute(sql("resources", "stored_at_of_runs"), [run_ids]).fetchall()
+        return {run_id for run_id, _ in rows}
+
+    some = tuple(run_ids) if len(run_ids) <= RUN_IDS_AT_MOST else None
+    return lake.reading(found, tables=(RUNS,), pushdown=Pushdown(run_ids=some))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ from assets.retention.outlines import path_of
 from resources.backend import BOTH, ISSUES, RUN_IDS_AT_MOST, RUNS, Backend, Pushdown
 from resources.lake.layout import content_name
 from resources.lake.marks import TICK, Deletion
-from resources.schema import arrow_schema
+from resources.schema import Column, arrow_schema
 from resources.session import sql
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _outline(lake: Backend, runs: Sequence[Leaving], audit_id: str, at: datetime
     return moments
 
 
-def _publish(lake: Backend, path: str, table: pa.Table, wanted: Sequence[columns.Column]) -> None:
+def _publish(lake: Backend, path: str, table: pa.Table, wanted: tuple[Column, ...]) -> None:
     from resources.lake.parquet import encode
 
     extra = (columns.RETIRED_AT,) if wanted is columns.RUNS else ()

@@ -66,7 +66,7 @@ def policy_of(document: Any, source: str) -> Policy:
 
 
 def configured_policy() -> Policy:
-    """That of the file that ISSUELAKE_RETENTION names, else one that keeps everything. Raises `ConfigError`."""
+    """That of ISSUELAKE_RETENTION, else one that keeps everything. Raises `ConfigError`."""
     path = os.environ.get(ENVIRONMENT_VARIABLE)
     return policy_in(path) if path else Policy()
 

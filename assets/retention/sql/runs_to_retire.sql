@@ -32,13 +32,13 @@ ruled AS (
     SELECT
         ranked.*,
         CASE
-            WHEN $max_history > 0 AND place > $max_history THEN 'max_history ' || $max_history
+            WHEN $max_history > 0 AND place > $max_history THEN 'max_history = ' || $max_history
             WHEN "timestamp" >= $now - to_days(greatest(coalesce(plugins.days, 0), coalesce(severity_days.days, 0)))
             THEN NULL
             WHEN coalesce(severity_days.days, 0) > coalesce(plugins.days, 0)
-            THEN 'keep_days.by_severity ' || worst || ' ' || severity_days.days
+            THEN 'keep_days.by_severity.' || worst || ' = ' || severity_days.days
             WHEN plugins.days IS NOT NULL
-            THEN 'keep_days.by_plugin ' || pattern || ' ' || plugins.days
+            THEN 'keep_days.by_plugin.' || pattern || ' = ' || plugins.days
         END AS rule
     FROM ranked
     LEFT JOIN plugins USING (target_plugin)
