@@ -61,8 +61,8 @@ def reading(
 
 def days(lake: Backend) -> list[date]:
     """The days that have runs or outlines, oldest first; some may have none any more."""
-    paths = _paths(lake.files, RUNS, None, None)
-    outlined = lake.files.using(lambda: _days(lake.files, paths)) if paths else set()
+    outlines = read(lake.files)
+    outlined = [] if outlines is None else outlines["run_date"].unique().to_pylist()
     return sorted({*lake.days(), *outlined})
 
 
@@ -74,9 +74,18 @@ def define(
     tables: Sequence[str] = BOTH,
 ) -> list[str]:
     """Create `all_runs` and `all_issues` of `tables` and days; the local files that they read."""
+    import pyarrow as pa
+
     found = _counting(lake, first, last)
     opened: list[str] = []
     if found is not None:
+        if ISSUES in tables:
+            paths = found["issues_path"].unique().to_pylist()
+            opened = lake.files.paths(paths)
+            named = dict(zip(paths, opened, strict=True))
+            found = found.append_column(
+                "filename", pa.array([named[path] for path in found["issues_path"].to_pylist()], pa.string())
+            )
         connection.register("outlines_found", found)
         # Those that are retired while this is going on are among the runs as well.
         connection.execute(
@@ -89,31 +98,27 @@ def define(
         more = "" if found is None else f" UNION ALL SELECT {outlined} FROM outlines_now"
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {ALL_RUNS} AS SELECT {outlined} FROM {RUNS}{more}")
     if ISSUES in tables:
-        opened = _define_issues(connection, lake.files, first, last, found is not None)
+        _define_issues(connection, lake.files, opened)
     return opened
 
 
-def _define_issues(
-    connection: duckdb.DuckDBPyConnection, files: Files, first: date | None, last: date | None, some: bool
-) -> list[str]:
+def _define_issues(connection: duckdb.DuckDBPyConnection, files: Files, names: Sequence[str]) -> None:
     stored = _there(connection, ISSUES, columns.ISSUES)
     details = "details" in _names(connection, ISSUES)
     shown = [*_quoted(stored), *(["details"] if details else [])]
     rows = f"SELECT {', '.join(shown)}, NULL::VARCHAR AS rule FROM {ISSUES}"
-    names = files.paths(_paths(files, ISSUES, first, last)) if some else []
     if names:
-        connection.execute("SET VARIABLE outlined_issues = $1", [names])
+        connection.execute("SET VARIABLE outlined_issues = $1", [list(names)])
         parts = sql_parts(files.key)
-        source = f"read_parquet(getvariable('outlined_issues'){parts['encryption']})"
+        source = f"read_parquet(getvariable('outlined_issues'), filename => true{parts['encryption']})"
         typed = [f'"{c.name}"::{duckdb_type(c)}' for c in stored]
         without = ["NULL"] if details else []
         rows += (
             f" UNION ALL SELECT {', '.join([*typed, *without, 'rule'])}"
             f" FROM (FROM {source}{parts['barrier']}) SEMI JOIN outlines_now"
-            " USING (audit_id, validation_run_id)"
+            " USING (filename, audit_id, validation_run_id)"
         )
     connection.execute(f"CREATE OR REPLACE TEMP VIEW {ALL_ISSUES} AS {rows}")
-    return names
 
 
 def _there(connection: duckdb.DuckDBPyConnection, table: str, wanted: Sequence[Column]) -> list[Column]:
@@ -130,20 +135,43 @@ def _names(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
     return connection.sql(f"FROM {table}").columns
 
 
-def _counting(lake: Backend, first: date | None, last: date | None) -> pa.Table | None:
-    """The outlines of runs on the days that count; None where there are none."""
-    paths = _paths(lake.files, RUNS, first, last)
+def read(files: Files, first: date | None = None, last: date | None = None) -> pa.Table | None:
+    """The outlines of runs that may be on the days, counting or not; None where there is no file of them.
+
+    `issues_path` says where the issues of each lie.
+    """
+    paths = [
+        path
+        for path in layout.parquet_paths(files, f"{FOLDER}/{RUNS}")
+        if _may_have(path, first or date.min, last or date.max)
+    ]
+    return files.using(lambda: _read(files, paths)) if paths else None
+
+
+def marks(files: Files) -> pa.Table | None:
+    """Which runs were deleted, by whomever, up to which moment; None where none was."""
+    import pyarrow as pa
+
+    from resources.lake.parquet import read_table
+
+    paths = deletion_paths(files)
     if not paths:
         return None
-    files = lake.files
-    outlines = files.using(lambda: _read(files, paths))
-    marks = files.using(lambda: _read(files, deletion_paths(files)))
-    if marks is None or outlines is None:
+    return files.using(
+        lambda: pa.concat_tables([read_table(name, key=files.key) for name in files.paths(paths)])
+    )
+
+
+def _counting(lake: Backend, first: date | None, last: date | None) -> pa.Table | None:
+    """The outlines of runs on the days that count; None where there are none."""
+    outlines = read(lake.files, first, last)
+    deleted = None if outlines is None else marks(lake.files)
+    if outlines is None or deleted is None:
         return None
 
     def count(connection: duckdb.DuckDBPyConnection) -> pa.Table:
         connection.register("outlines", outlines)
-        connection.register("marks", marks)
+        connection.register("marks", deleted)
         try:
             span = {"first": first or date.min, "last": last or date.max}
             return connection.sql(sql("assets.retention", "outlines_counting"), params=span).to_arrow_table()
@@ -155,28 +183,17 @@ def _counting(lake: Backend, first: date | None, last: date | None) -> pa.Table 
     return found if found.num_rows else None
 
 
-def _days(files: Files, paths: Sequence[str]) -> set[date]:
-    table = _read(files, paths)
-    return set() if table is None else set(table["run_date"].unique().to_pylist())
-
-
-def _read(files: Files, paths: Sequence[str]) -> pa.Table | None:
+def _read(files: Files, paths: Sequence[str]) -> pa.Table:
     import pyarrow as pa
 
     from resources.lake.parquet import read_table
 
-    if not paths:
-        return None
-    return pa.concat_tables([read_table(name, key=files.key) for name in files.paths(paths)])
-
-
-def _paths(files: Files, table: str, first: date | None, last: date | None) -> list[str]:
-    """The files of outlines that may have some of the days."""
-    return [
-        path
-        for path in layout.parquet_paths(files, f"{FOLDER}/{table}")
-        if _may_have(path, first or date.min, last or date.max)
-    ]
+    tables = []
+    for path, name in zip(paths, files.paths(paths), strict=True):
+        table = read_table(name, key=files.key)
+        issues = path.replace(f"{FOLDER}/{RUNS}/", f"{FOLDER}/{ISSUES}/")
+        tables.append(table.append_column("issues_path", pa.array([issues] * table.num_rows, pa.string())))
+    return pa.concat_tables(tables)
 
 
 def _may_have(path: str, first: date, last: date) -> bool:

@@ -136,7 +136,7 @@ def test_a_day_that_comes_while_others_are_worked_out_is_not_passed_over(
     early, between, late = Run("a", 0, (EVAL,)), Run("b", 24, (SHELL,)), Run("c", 48, (EVAL,))
     several = [replace(late, run_id=f"d{n}", hours=24 * (n + 3)) for n in range(3)]
     store(lake, [early, between, late, *several])
-    listed = update.versions
+    listed = update.versions_of_all
     monkeypatch.setattr(
         update, "versions", lambda *a: [v for v in listed(*a) if v.day != between.moment.date()]
     )

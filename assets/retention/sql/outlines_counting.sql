@@ -9,4 +9,4 @@ JOIN (
     AND newest.deleted_at = outlines.retired_at
 ANTI JOIN runs ON runs.validation_run_id = outlines.validation_run_id
 WHERE outlines.run_date BETWEEN $first AND $last
-QUALIFY row_number() OVER (PARTITION BY outlines.validation_run_id ORDER BY audit_id) = 1
+QUALIFY row_number() OVER (PARTITION BY outlines.validation_run_id ORDER BY audit_id, issues_path) = 1
