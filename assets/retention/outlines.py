@@ -148,6 +148,17 @@ def read(files: Files, first: date | None = None, last: date | None = None) -> p
     return files.using(lambda: _read(files, paths)) if paths else None
 
 
+def carry_over(source: Files, target: Files) -> None:
+    """Copy the outlines of `source`; the deletions that they are of have to be copied, too."""
+    from resources.lake.parquet import decode, encode
+
+    there = set(layout.parquet_paths(target, FOLDER))
+    for path in layout.parquet_paths(source, FOLDER):  # those of issues first, by their name
+        if path not in there:
+            table = decode(source.read(path), key=source.key)
+            target.publish(path, encode(table, key=target.key))
+
+
 def marks(files: Files) -> pa.Table | None:
     """Which runs were deleted, by whomever, up to which moment; None where none was."""
     import pyarrow as pa

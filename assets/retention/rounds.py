@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from assets.retention import pins
+from assets.retention import outlines, pins
 from assets.retention.choosing import Leaving, leaving
 from assets.retention.retire import retire
 from assets.retention.rules import Policy
-from resources.backend import Backend
+from resources.backend import RUNS, Backend, Pushdown
 from resources.config import Opened
 from resources.errors import IssuelakeError, StorageError
 from resources.selection.member import Member
+from resources.session import sql
+
+if TYPE_CHECKING:
+    import duckdb
 
 T = TypeVar("T")
 
@@ -55,7 +59,9 @@ def retain(
 ) -> list[Retained]:
     """Let go what neither `policy` nor a backend's own `max_history` keeps, in every backend in use.
 
-    With `dry_run` nothing goes. A backend that fails is a problem of its own. Raises `StorageError`
+    A backend that stands in for another one lets go only what that one has, or had until its own
+    rules took it: so the last copy of a run goes by the rules of the preferred backend alone. With
+    `dry_run` nothing goes. A backend that fails is a problem of its own. Raises `StorageError`
     where it cannot be known which runs are pinned or owed: then nothing goes anywhere.
     """
     backends = _in_use(opened)
@@ -73,30 +79,47 @@ def retain(
             raise StorageError(
                 f"Nothing is retired, since {one.name} does not say which runs are pinned: {error}"
             ) from error
-    return [_retain(one, policy, pinned, owed, now, settled, dry_run) for one in backends]
+    first, *others = [_Round(one, policy, pinned | owed, now, settled, dry_run) for one in backends]
+    return [first.go(), *(other.go(first.one) for other in others)]
 
 
-def _retain(
-    one: _One,
-    policy: Policy,
-    pinned: set[str],
-    owed: set[str],
-    now: datetime,
-    settled: datetime,
-    dry_run: bool,
-) -> Retained:
-    done = Retained(one.name, one.max_history)
+@dataclass(frozen=True, slots=True)
+class _Round:
+    one: _One
+    policy: Policy
+    kept: Collection[str]
+    now: datetime
+    settled: datetime
+    dry_run: bool
 
-    def work(lake: Backend) -> None:
-        done.leaving = leaving(lake, policy, one.max_history, pinned | owed, now, settled)
-        if done.leaving and not dry_run:
-            done.audit_ids = retire(lake, done.leaving)
+    def go(self, preferred: _One | None = None) -> Retained:
+        """Let go what is to; where there is one that is `preferred`, only what that has had, too."""
+        done = Retained(self.one.name, self.one.max_history)
+        try:
+            done.leaving = self.one.ask(self._chosen)
+            if preferred is not None and done.leaving:
+                done.leaving = preferred.ask(lambda lake: _known(lake, done.leaving))
+            if done.leaving and not self.dry_run:
+                done.audit_ids = self.one.ask(lambda lake: retire(lake, done.leaving))
+        except IssuelakeError as error:
+            done.problem = f"{self.one.name}: {error}"
+        return done
 
-    try:
-        one.ask(work)
-    except IssuelakeError as error:
-        done.problem = f"{one.name}: {error}"
-    return done
+    def _chosen(self, lake: Backend) -> list[Leaving]:
+        return leaving(lake, self.policy, self.one.max_history, self.kept, self.now, self.settled)
+
+
+def _known(lake: Backend, runs: list[Leaving]) -> list[Leaving]:
+    """Those of `runs` that `lake` has, or had before they were retired."""
+    ids = [run.validation_run_id for run in runs]
+
+    def known(connection: duckdb.DuckDBPyConnection) -> set[str]:
+        rows = connection.execute(sql("assets.retention", "runs_known"), [ids]).fetchall()
+        return {run_id for (run_id,) in rows}
+
+    pushdown = Pushdown(columns=frozenset({"validation_run_id"}))
+    there = outlines.reading(lake, known, tables=(RUNS,), pushdown=pushdown)
+    return [run for run in runs if run.validation_run_id in there]
 
 
 def _in_use(opened: Opened) -> list[_One]:

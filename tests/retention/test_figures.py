@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 
 from assets import sql_access
 from assets.deletion import delete
+from assets.migration import migrate
 from assets.problems.update import bring_up_to_date
 from assets.query import Query
+from assets.retention import pins
 from assets.retention.choosing import Leaving
 from assets.retention.retire import retire
 from assets.summary import outdated, summarise
 from assets.trends.model import Asked
 from resources.backend import RUNS, Backend
+from resources.backends.sql.settings import Sqlite
 from resources.config import Storage, open_storage
 from tests.problems.histories import FIRST, Issue, Run, expected, lifecycle, store
 from tests.problems.test_lifecycle import RUNS as PLAIN
@@ -103,14 +106,14 @@ def followed(backend: Backend, steps: list[Any]) -> None:
     check(backend, runs, Asked(first=(FIRST + timedelta(days=20)).date()))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(STEPS)
 def test_any_history_of_a_lake(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         followed(open_storage(folder).backend, steps)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(STEPS)
 def test_any_history_of_a_database(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -170,7 +173,7 @@ def test_a_deletion_takes_what_stayed_too(lake: Backend) -> None:
 
 
 def test_a_run_of_another_day_in_the_place_of_one_that_is_retired(lake: Backend) -> None:
-    """Delivered again with another moment: the outline on the old day counts no longer, wherever one looks."""
+    """Delivered again with another moment: the outline on the old day counts nowhere any more."""
     store(lake, RUNS_OF_TEN_DAYS)
     let_go(lake, ["run-2", "run-3"])
     moved = replace(RUNS_OF_TEN_DAYS[2], hours=24 * 30)
@@ -180,6 +183,18 @@ def test_a_run_of_another_day_in_the_place_of_one_that_is_retired(lake: Backend)
     day = RUNS_OF_TEN_DAYS[2].moment.date()
     check(lake, runs, Asked(day, day))
     assert summarise(lake, day).table.num_rows == 0
+
+
+def test_a_migration_takes_along_what_stayed_and_what_is_pinned(lake: Backend, tmp_path: Path) -> None:
+    store(lake, RUNS_OF_TEN_DAYS)
+    let_go(lake, [f"run-{n}" for n in range(6)])
+    pins.pin(lake, ["run-7"], "it matters", "ann")
+    target = Sqlite(database_path=str(tmp_path / "issues.db")).open()
+    for _ in range(2):
+        migrate(lake, target, "a tester")
+        assert lifecycle(target) == expected(RUNS_OF_TEN_DAYS)
+        assert stored(target) == {f"run-{n}" for n in range(6, 10)}
+        assert list(pins.pinned(target.files)) == ["run-7"]
 
 
 def test_what_goes_is_written_down(lake: Backend) -> None:
