@@ -211,7 +211,8 @@ class _Migration:
             )
 
     def copy_the_rest(self) -> None:
-        """Rejected deliveries, what stayed of retired runs, pins; and the summaries that there were, made anew, since they are of batches."""
+        """Rejected deliveries, pins, what stayed of retired runs; and the summaries that there were, made
+        anew, since they are of batches."""
         self._rejected = carry_over(self._source.files, self._target.files)
         self.result.rejected = len(self._rejected)
         outlines.carry_over(self._source.files, self._target.files)

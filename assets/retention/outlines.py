@@ -36,7 +36,7 @@ ALL_RUNS, ALL_ISSUES = "all_runs", "all_issues"
 _IDS = Pushdown(columns=frozenset({"validation_run_id"}))
 
 
-def path_of(table: str, first: date, last: date, name: str) -> str:
+def path_of(table: str, first: date | str, last: date | str, name: str) -> str:
     """Where the outlines of `table` lie that `name` tells apart from others."""
     return f"{FOLDER}/{table}/{first}_{last}_{name}.parquet"
 

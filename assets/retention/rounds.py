@@ -12,6 +12,7 @@ from assets.retention import outlines, pins
 from assets.retention.choosing import Leaving, leaving
 from assets.retention.retire import retire
 from assets.retention.rules import Policy
+from assets.retention.tidy import tidy
 from resources.backend import RUNS, Backend, Pushdown
 from resources.config import Opened
 from resources.errors import IssuelakeError, StorageError
@@ -101,6 +102,8 @@ class _Round:
                 done.leaving = preferred.ask(lambda lake: _known(lake, done.leaving))
             if done.leaving and not self.dry_run:
                 done.audit_ids = self.one.ask(lambda lake: retire(lake, done.leaving))
+            if not self.dry_run:
+                self.one.ask(lambda lake: tidy(lake.files))
         except IssuelakeError as error:
             done.problem = f"{self.one.name}: {error}"
         return done
