@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,6 +170,12 @@ def test_what_the_dry_run_lists_is_what_goes(
 def test_a_policy_that_is_none_says_where(document: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         policy_of(document, "retention.yaml")
+
+
+def test_the_policy_that_the_documentation_shows_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs/retention.md").read_text("utf-8")
+    [shown] = re.findall(r"(?m)^    keep_days:\n(?:      .*\n)+", page)
+    assert policy_of(yaml.safe_load(shown), "the page").keep_days.by_severity["clean"] == 30
 
 
 def test_the_policy_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
