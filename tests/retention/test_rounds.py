@@ -254,14 +254,16 @@ def round_over(lakes: Lakes, settling: timedelta = NONE) -> dict[str, list[str]]
 
 class TestSeveralBackends:
     def test_what_is_owed_stays_until_it_is_paid(self, lakes: Lakes) -> None:
+        """The first one has earlier versions of the runs, which are not what is owed."""
+        append(lakes.lake("first"), [run(f"r{n}", n) for n in range(3)])
         lakes.set("first", REFUSES)
-        append(begin(lakes.chain()), [run(f"r{n}", n) for n in range(3)])
+        append(begin(lakes.chain()), [run(f"r{n}", n, "high") for n in range(3)])
         lakes.set("first", WELL)
         rested()
         assert round_over(lakes) == {"first": [], "last": []}
         reconcile(lakes.chain())
         assert round_over(lakes) == {"first": [], "last": ["r2", "r1"]}
-        assert set(read(lakes.lake("first"))) == {"r0", "r1", "r2"}
+        assert [len(r.issues) for r in read(lakes.lake("first")).values()] == [3, 3, 3]
         assert set(read(lakes.lake("last"))) == {"r0"}
 
     def test_what_was_stored_just_now_may_not_be_in_the_ledger_yet(self, lakes: Lakes) -> None:
