@@ -106,14 +106,14 @@ def followed(backend: Backend, steps: list[Any]) -> None:
     check(backend, runs, Asked(first=(FIRST + timedelta(days=20)).date()))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(STEPS)
 def test_any_history_of_a_lake(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         followed(open_storage(folder).backend, steps)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(STEPS)
 def test_any_history_of_a_database(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
