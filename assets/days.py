@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from assets.retention import outlines
 from resources.backend import Backend, Pushdown
 from resources.lake import layout
 from resources.schema import SEVERITY_COUNTS
@@ -75,17 +77,28 @@ LOOKED_AT = Pushdown(
 
 def versions(lake: Backend, days: Collection[date]) -> list[DayVersion]:
     """What `days` hold, oldest first; empty days are left out. Raises `StorageError`."""
-    return _of_days(lake, versions_seen, days, (layout.RUNS,))
+    return _of_days(lake.reading, versions_seen, days, (layout.RUNS,))
 
 
-def versions_seen(connection: duckdb.DuckDBPyConnection, days: Collection[date]) -> list[DayVersion]:
-    """What `days` hold, as the view `runs` of `connection` shows them."""
-    return [DayVersion(*row) for row in _rows(connection, "day_versions", days)]
+def versions_of_all(lake: Backend, days: Collection[date]) -> list[DayVersion]:
+    """As `versions`, retired runs among them: the same before and after they are retired."""
+
+    def seen(connection: duckdb.DuckDBPyConnection, days: Collection[date]) -> list[DayVersion]:
+        return versions_seen(connection, days, outlines.ALL_RUNS)
+
+    return _of_days(partial(outlines.reading, lake), seen, days, (layout.RUNS,))
+
+
+def versions_seen(
+    connection: duckdb.DuckDBPyConnection, days: Collection[date], runs: str = layout.RUNS
+) -> list[DayVersion]:
+    """What `days` hold, as the relation `runs` of `connection` shows them."""
+    return [DayVersion(*row) for row in _rows(connection, "day_versions", days, runs=runs)]
 
 
 def disagreements(lake: Backend, days: Collection[date]) -> list[Disagreement]:
     """The runs of `days` whose counts are not those of their issues. Raises `StorageError`."""
-    return _of_days(lake, disagreements_seen, days, (layout.RUNS, layout.ISSUES))
+    return _of_days(lake.reading, disagreements_seen, days, (layout.RUNS, layout.ISSUES))
 
 
 def disagreements_seen(connection: duckdb.DuckDBPyConnection, days: Collection[date]) -> list[Disagreement]:
@@ -113,7 +126,7 @@ def counted_twice(lake: Backend, days: Collection[date]) -> list[CountedTwice]:
 
 
 def _of_days(
-    lake: Backend,
+    reading: Callable[..., list[T]],
     seen: Callable[[duckdb.DuckDBPyConnection, Collection[date]], list[T]],
     days: Collection[date],
     tables: Sequence[str],
@@ -121,8 +134,8 @@ def _of_days(
     """What `seen` answers about `days`, few read each for itself, many in one go."""
     ordered = sorted(days)
     if len(ordered) > _ONE_BY_ONE:
-        return lake.reading(_on(seen, ordered), ordered[0], ordered[-1], tables, LOOKED_AT)
-    return [a for day in ordered for a in lake.reading(_on(seen, [day]), day, day, tables, LOOKED_AT)]
+        return reading(_on(seen, ordered), ordered[0], ordered[-1], tables, LOOKED_AT)
+    return [a for day in ordered for a in reading(_on(seen, [day]), day, day, tables, LOOKED_AT)]
 
 
 def _on(
@@ -131,9 +144,11 @@ def _on(
     return lambda connection: seen(connection, days)
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, query: str, days: Collection[date]) -> list[tuple[Any, ...]]:
+def _rows(
+    connection: duckdb.DuckDBPyConnection, query: str, days: Collection[date], **names: str
+) -> list[tuple[Any, ...]]:
     """The rows of `sql/<query>.sql` over `days`."""
-    return connection.execute(sql("assets", query), [sorted(days)]).fetchall()
+    return connection.execute(sql("assets", query).format(**names), [sorted(days)]).fetchall()
 
 
 def _numbers(counts: list[int]) -> str:

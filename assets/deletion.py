@@ -13,6 +13,7 @@ import msgspec
 from assets import query as queries
 from assets.answers import Answer, answer
 from assets.query import Query
+from assets.retention import outlines
 from resources.config import Storage
 from resources.errors import QueryError
 from resources.lake import layout
@@ -44,7 +45,7 @@ def delete(storage: Storage, query: Query, actor: str) -> Answer:
         return connection.execute(statement, compiled.runs_parameters).fetchall()
 
     columns = compiled.asking_for("validation_run_id", *SEVERITY_COUNTS)
-    runs = storage.backend.reading(select, compiled.first, compiled.last, (layout.RUNS,), columns)
+    runs = outlines.reading(storage.backend, select, compiled.first, compiled.last, (layout.RUNS,), columns)
     issues = sum(count for _, count in runs)
     deleted = 0 if query.dry_run else len(runs)
     audit_id = None

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from resources.backend import Backend, Pushdown
+from assets.retention import outlines
+from assets.summary import summarised
+from resources.backend import BOTH, Backend, Pushdown
 from resources.errors import LimitExceeded, QueryError, StorageError
-from resources.session import connect, fence, only_select, sql
+from resources.session import connect, fence, only_select
 
 if TYPE_CHECKING:
     import duckdb
@@ -84,7 +86,7 @@ def _is_understood(query: str) -> bool:
         for name, columns in every.items():
             defined = ", ".join(f'"{c.name}" {duckdb_type(c)}' for c in columns)
             connection.execute(f"CREATE TEMP TABLE {name} ({defined})")
-        connection.execute(f"CREATE TEMP VIEW daily_summary AS {sql('assets', 'daily_summary')}")
+        connection.execute(f"CREATE TEMP VIEW daily_summary AS {summarised('runs')}")
         try:
             connection.execute(f"EXPLAIN {only_select(connection, query)}")
         except duckdb.Error:
@@ -137,7 +139,9 @@ def _define(
     connection.execute("CREATE TEMP TABLE rejected AS FROM rejected_now")
     connection.unregister("rejected_now")
     if scope is None or scope.summary:
-        connection.execute(f"CREATE TEMP VIEW daily_summary AS {sql('assets', 'daily_summary')}")
+        first, last, tables = (None, None, BOTH) if scope is None else (scope.first, scope.last, scope.tables)
+        opened += outlines.define(connection, lake, first, last, tables)
+        connection.execute(f"CREATE TEMP VIEW daily_summary AS {summarised(outlines.ALL_RUNS)}")
     # Which state of the problems is still true takes a look at every run.
     if query is None or _names_problems(query):
         opened += relation.define_everywhere(connection, lake)

@@ -18,9 +18,11 @@ from assets.days import (
     DayVersion,
     Disagreement,
     disagreements_seen,
-    versions,
+    versions_of_all,
     versions_seen,
 )
+from assets.retention import outlines
+from assets.retention.outlines import ALL_RUNS
 from resources.backend import Backend
 from resources.errors import IssuelakeError
 from resources.lake import layout
@@ -66,11 +68,11 @@ def summarise(lake: Backend, day: date) -> Summary:
     """
 
     def read(connection: duckdb.DuckDBPyConnection) -> tuple[list[Disagreement], list[DayVersion], pa.Table]:
-        table = connection.sql(sql("assets", "daily_summary")).to_arrow_table()
-        return disagreements_seen(connection, [day]), versions_seen(connection, [day]), table
+        table = connection.sql(summarised(ALL_RUNS)).to_arrow_table()
+        return disagreements_seen(connection, [day]), versions_seen(connection, [day], ALL_RUNS), table
 
     while True:
-        found, version, table = lake.reading(read, day, day, pushdown=LOOKED_AT)
+        found, version, table = outlines.reading(lake, read, day, day, pushdown=LOOKED_AT)
         if found:
             raise CountsDisagree(day, found)
         table = table.drop_columns("run_date")
@@ -80,7 +82,7 @@ def summarise(lake: Backend, day: date) -> Summary:
             if entry.path != path:
                 lake.files.remove(entry.path)
         # Rows may have come meanwhile, and somebody's summary of them been removed just now.
-        if versions(lake, [day]) == version:
+        if versions_of_all(lake, [day]) == version:
             return Summary(day, table, path, size)
 
 
@@ -89,10 +91,15 @@ def outdated(lake: Backend) -> list[date]:
 
     Raises `StorageError`.
     """
-    days = lake.days()
+    days = outlines.days(lake)
     there = {entry.path for entry in lake.files.find(DAILY_SUMMARY)}
-    wanted = {_path(v.day, v.version) for v in versions(lake, days)}
+    wanted = {_path(v.day, v.version) for v in versions_of_all(lake, days)}
     return sorted(_days(wanted - there) | _days(there - wanted))
+
+
+def summarised(runs: str) -> str:
+    """The SELECT of `sql/daily_summary.sql` over the relation `runs`."""
+    return sql("assets", "daily_summary").format(runs=runs)
 
 
 def _publish(lake: Backend, path: str, table: pa.Table) -> int:

@@ -1,13 +1,28 @@
 """What runs as one: the ingest of the inbox, catching up with the days, the nightly upkeep."""
 
 import time
+from collections import Counter
 
-from dagster import DagsterRunStatus, OpExecutionContext, RunsFilter, define_asset_job, job, op
+from dagster import (
+    DagsterRunStatus,
+    In,
+    MetadataValue,
+    Nothing,
+    OpExecutionContext,
+    Out,
+    RunsFilter,
+    define_asset_job,
+    job,
+    op,
+)
 
 from assets.definitions import reports
 from assets.definitions.batches import batches
 from assets.definitions.calendar import with_partition
 from assets.definitions.shell import RETRIES, no_retry_for_mistakes
+from assets.definitions.shell import table as picture
+from assets.retention.rounds import retain
+from assets.retention.rules import configured_policy
 from assets.summary import outdated
 from pipelines.opening import kept_open
 from resources.dagster_resources import LakeResource
@@ -47,7 +62,42 @@ def catch_up() -> None:
     report_changed_days()
 
 
-@op(pool="compaction", retry_policy=RETRIES)
+@op(pool="compaction", retry_policy=RETRIES, out=Out(Nothing))
+def retire_runs(context: OpExecutionContext, lake: LakeResource) -> None:
+    """Lets go what neither the policy of ISSUELAKE_RETENTION nor `max_history` keeps: docs/retention.md.
+
+    In every backend in use. Problems, trends and daily summaries stay as they are.
+    """
+    started = time.monotonic()
+    with no_retry_for_mistakes():
+        done = retain(kept_open(lake.backends()), configured_policy())
+        going = [run for one in done if one.problem is None for run in one.leaving]
+        # What is shown of the days is about the backend that is preferred.
+        changed = sorted({run.timestamp.date() for run in done[0].leaving if done[0].problem is None})
+        reports.tell(context, reports.changed_days(lake.open(), changed))
+    context.add_output_metadata(
+        {
+            "runs_retired": len(going),
+            "issues_retired": sum(run.issues for run in going),
+            "problems": sum(one.problem is not None for one in done),
+            "by_rule": MetadataValue.json(dict(Counter(run.rule for run in going))),
+            "by_backend": MetadataValue.json({one.backend: len(one.leaving) for one in done}),
+            "newest": picture(
+                ("run", "plugin", "timestamp", "issues", "rule"),
+                [
+                    (r.validation_run_id, r.target_plugin, r.timestamp.isoformat(), r.issues, r.rule)
+                    for r in reversed(going)
+                ],
+            ),
+            "seconds": round(time.monotonic() - started, 3),
+        }
+    )
+    for one in done:
+        if one.problem is not None:
+            context.log.warning(one.problem)
+
+
+@op(pool="compaction", retry_policy=RETRIES, ins={"retired": In(Nothing)})
 def maintain_lake(context: OpExecutionContext, lake: LakeResource) -> None:
     """Compacts every day, then checks the whole lake."""
     started = time.monotonic()
@@ -98,6 +148,6 @@ def reconcile_storages() -> None:
     pay_what_is_owed()
 
 
-@job(description="Compacts every day, completes the index, and checks the whole lake.")
+@job(description="Lets go what retention does not keep, compacts every day, and checks the whole lake.")
 def maintenance() -> None:
-    maintain_lake()
+    maintain_lake(retire_runs())

@@ -17,5 +17,5 @@ nightly_maintenance = ScheduleDefinition(
     job=maintenance,
     cron_schedule="30 2 * * *",
     default_status=DefaultScheduleStatus.RUNNING,
-    description="Compacts the lake.",
+    description="Lets go what retention does not keep, and compacts the lake.",
 )

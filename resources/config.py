@@ -39,6 +39,9 @@ DATABASE_FACTORY = "database_factory"
 FSSPEC = "fsspec"
 ENVIRONMENT_VARIABLE = "ISSUELAKE_CONFIG"
 
+KEEPS_ALL = {"max_history": 0}
+"""What a folder has that nobody has configured as a backend: it is all there is, so nothing of it goes."""
+
 Prepare = Callable[[Backend], object]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -97,10 +100,11 @@ class Opened:
         """`prepare` is called with each backend when it has been opened."""
         self._backends = backends
         self._prepare = prepare
-        self._active = active(backends)
+        self.active = active(backends)
+        """What is used where there is one backend alone, and what is preferred of several."""
         self.chain: Chain | None = None
         """The backends to choose from, where there are several."""
-        if self._active.name == DATABASE_FACTORY or any(backend.fallback for backend in backends):
+        if self.active.name == DATABASE_FACTORY or any(backend.fallback for backend in backends):
             from resources.selection.opening import chain_of
 
             self.chain = chain_of(backends, prepare)
@@ -128,7 +132,7 @@ class Opened:
 
     @cached_property
     def _storage(self) -> Storage:
-        storage = self._active.open()
+        storage = self.active.open()
         if self._prepare is not None:
             self._prepare(storage.backend)
         return storage
@@ -141,7 +145,10 @@ def configuration(storage: str | None = None, config: str | Path | None = None) 
     if storage is not None:
         remote = "://" in storage and not storage.startswith("file://")
         name, key = (FSSPEC, "url") if remote else (LOCAL_FILE, "storage_path")
-        return {"storage_backend": name, "storage_config": {name: {key: storage}}}
+        keys: dict[str, Any] = {key: storage}
+        if name == LOCAL_FILE:
+            keys |= KEEPS_ALL
+        return {"storage_backend": name, "storage_config": {name: keys}}
     path = config or os.environ.get(ENVIRONMENT_VARIABLE)
     return _read(Path(path)) if path else {}
 
@@ -158,7 +165,7 @@ def configured(document: dict[str, Any]) -> list[Configured]:
             f"Unknown key {sorted(unknown)[0]!r}; a configuration has storage_backend and storage_config."
         )
     chosen = document.get("storage_backend") or AUTO
-    given = document.get("storage_config") or {}
+    given = document.get("storage_config") or ({} if document else {LOCAL_FILE: KEEPS_ALL})
     if not isinstance(given, dict):
         raise ConfigError("storage_config must map the names of backends to their keys.")
     custom = custom_keys(given, taken={AUTO: None, **BACKENDS})

@@ -523,6 +523,32 @@ def test_the_nightly_maintenance_compacts_and_checks_everything(world: World) ->
     assert days.versions(world.lake, [DAY])[0].runs == 3
 
 
+def test_the_nightly_maintenance_retires_what_the_policy_does_not_keep(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        world.store(f"run-{n}", DAY, ["low"] * n)
+    world.store("newest", datetime.now(UTC).date(), ["high"])
+    world.execute(catch_up)
+    world.materialize([compact_day, daily_summary], DAY, selection=[daily_summary])
+    before = world.summary_files(DAY)
+    (tmp_path / "retention.yaml").write_text("keep_days: {by_severity: {low: 3, clean: 36500}}")
+    monkeypatch.setenv("ISSUELAKE_RETENTION", str(tmp_path / "retention.yaml"))
+    result = world.execute(maintenance)
+    [output] = [e for e in result.all_events if e.is_successful_output and e.step_key == "retire_runs"]
+    said = {name: value.value for name, value in output.step_output_data.metadata.items()}
+    assert (said["runs_retired"], said["issues_retired"], said["problems"]) == (2, 3, 0)
+    assert said["by_rule"] == {"keep_days.by_severity.low = 3": 2}
+    assert said["by_backend"] == {"local_file": 2}
+    assert "run-2" in said["newest"]
+    assert world.reported("runs")[str(DAY)] == 1
+    assert days.versions(world.lake, [DAY])[0].runs == 1
+    # Only the runs went; what is summed up of the day is what it was.
+    assert days.disagreements(world.lake, [DAY]) == []
+    world.materialize([compact_day, daily_summary], DAY, selection=[daily_summary])
+    assert world.summary_files(DAY) == before
+
+
 def test_a_check_by_itself_is_about_the_whole_lake(world: World) -> None:
     world.store("a", DAY, ["low"])
     world.store("b", OLD_DAY, ["low"])

@@ -124,8 +124,7 @@ def explain(rows: pa.Table, source: Backend, target: Backend) -> Outcome:
     if lost:
         raise NotTheSame(
             f"{target.url} does not answer {len(lost)} runs as {source.url} does ({named(lost)}); nothing"
-            " was removed. Look whether the target keeps only its newest runs (max_history) or is being"
-            " changed, and begin again."
+            " was removed. Look whether the target is being changed, and begin again."
         )
     return Outcome(frozenset(newer), frozenset(deleted))
 

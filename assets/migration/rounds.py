@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from assets import summary
+from assets import records, summary
 from assets.days import DayVersion, versions
 from assets.migration.comparing import (
     Amount,
@@ -25,6 +25,7 @@ from assets.migration.comparing import (
 )
 from assets.migration.copying import copy
 from assets.migration.moving import MOVED_TO, remove
+from assets.retention import outlines, pins
 from resources.backend import Backend
 from resources.errors import UsageError, Vanished
 from resources.lake import layout
@@ -210,9 +211,12 @@ class _Migration:
             )
 
     def copy_the_rest(self) -> None:
-        """Rejected deliveries; and the summaries that there were, made anew, since they are of batches."""
+        """Rejected deliveries, pins, what stayed of retired runs; and the summaries that there were, made
+        anew, since they are of batches."""
         self._rejected = carry_over(self._source.files, self._target.files)
         self.result.rejected = len(self._rejected)
+        outlines.carry_over(self._source.files, self._target.files)
+        records.take_in(self._target.files, pins.FOLDER, pins.Pin, pins.made(self._source.files))
         folders = self._source.files.folders(summary.DAILY_SUMMARY)
         for day in summary.outdated(self._target):
             if layout.day_folder(summary.DAILY_SUMMARY, day).rpartition("/")[2] in folders:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from resources.fingerprint import RULE_KEYS
 from resources.schema import Column
+from resources.session import literal
 
 _WHAT = (
     Column("fingerprint", "string", False, "identity of the problem (32 hex digits)"),
@@ -56,3 +58,10 @@ PROBLEMS = (
     Column("sla_due", "timestamp", True, "until when it is to be fixed; null when it is fixed or triaged"),
     Column("sla_days_left", "double", True, "days until then, below 0 when that has passed"),
 )
+
+
+def rule_in(details: str) -> str:
+    """SQL for what `resources.fingerprint.rule_of` says of the column `details`, null where that is empty."""
+    paths = [literal(f"$.{key}") for key in RULE_KEYS]
+    texts = [f"WHEN json_type({details}, {path}) = 'VARCHAR' THEN {details}->>{path}" for path in paths]
+    return f"nullif(CASE {' '.join(texts)} END, '')"

@@ -124,7 +124,7 @@ def _meant(lake: Backend, word: str, plugin: str | None) -> tuple[dict[str, Run]
 
 
 def _runs(lake: Backend, condition: str, rank: int, last: date | None, pushdown: Pushdown) -> dict[str, Run]:
-    statement = sql("assets.problems", "runs_compared").format(scopes=scopes(condition), rank=rank)
+    statement = sql("assets.problems", "runs_compared").format(scopes=scopes(condition, RUNS), rank=rank)
 
     def work(connection: duckdb.DuckDBPyConnection) -> dict[str, Run]:
         rows = connection.sql(statement).to_arrow_table().to_pylist()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from assets.problems.policy import Bound, Policy, bounds
 from assets.problems.relation import Asked, reading_problems
 from assets.problems.sla import checked
+from assets.retention import outlines
 from resources.backend import RUNS, Backend, Pushdown
 from resources.errors import UsageError
 from resources.session import literal, sql
@@ -145,4 +146,4 @@ def _scores(lake: Backend, plugins: Sequence[str], asked: Asked) -> list[Score]:
         return [Score(**row) for row in connection.sql(text).to_arrow_table().to_pylist()]
 
     pushdown = Pushdown(plugin=plugins[0] if len(plugins) == 1 else None, until=asked.moment)
-    return lake.reading(work, None, asked.day, (RUNS,), pushdown)
+    return outlines.reading(lake, work, None, asked.day, (RUNS,), pushdown)

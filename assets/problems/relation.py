@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from assets.days import DayVersion, versions, versions_seen
+from assets.days import DayVersion, versions_of_all, versions_seen
 from assets.problems import triage
-from assets.problems.columns import LIVES
+from assets.problems.columns import LIVES, rule_in
 from assets.problems.sla import SlaDays, sla_days
 from assets.problems.state import Base, Kept, keys
+from assets.retention import outlines
+from assets.retention.outlines import ALL_RUNS
 from resources.backend import Backend
 from resources.encryption import sql_parts
 from resources.errors import UsageError
 from resources.files import Files
-from resources.fingerprint import RULE_KEYS
 from resources.lake.read import duckdb_type
 from resources.session import literal, sql
 
@@ -69,33 +70,33 @@ def reading_problems(
     `StorageError`.
     """
     asked = asked or Asked()
-    base = Kept(lake.files).base(keys(versions(lake, lake.days())), _before(asked))
+    base = Kept(lake.files).base(keys(versions_of_all(lake, outlines.days(lake))), _before(asked))
     first = None if base.day is None else base.day + timedelta(days=1)
 
     def answer(connection: duckdb.DuckDBPyConnection) -> T:
         define(connection, lake.files, base, asked)
         return work(connection)
 
-    return lake.reading(answer, first, asked.day)
+    return outlines.reading(lake, answer, first, asked.day)
 
 
 def define_everywhere(
     connection: duckdb.DuckDBPyConnection, lake: Backend, asked: Asked | None = None
 ) -> list[str]:
-    """Create the views beside `runs` and `issues` of everything; the local files that they read."""
+    """Create the views beside `all_runs` and `all_issues` of everything; the local files that they read."""
     asked = asked or Asked()
     base = Kept(lake.files).base(keys(all_seen(connection)), _before(asked))
     return define(connection, lake.files, base, asked)
 
 
 def all_seen(connection: duckdb.DuckDBPyConnection) -> list[DayVersion]:
-    """What the view `runs` of `connection` holds, by day, oldest first."""
-    days = connection.execute("SELECT DISTINCT run_date FROM runs").fetchall()
-    return versions_seen(connection, [day for (day,) in days])
+    """What the relation `all_runs` of `connection` holds, by day, oldest first."""
+    days = connection.execute(f"SELECT DISTINCT run_date FROM {ALL_RUNS}").fetchall()
+    return versions_seen(connection, [day for (day,) in days], ALL_RUNS)
 
 
 def define(connection: duckdb.DuckDBPyConnection, files: Files, base: Base, asked: Asked) -> list[str]:
-    """Create the views, given `runs` and `issues` of all days after `base`; the local files they read."""
+    """Create the views, given `all_runs` and `all_issues` of the days after `base`; the files they read."""
     opened = define_lives(connection, files, base, asked)
     triage.define(connection, files, asked.moment)
     now = "now()" if asked.moment is None else f"TIMESTAMPTZ {literal(asked.moment.isoformat())}"
@@ -114,7 +115,7 @@ def define_lives(connection: duckdb.DuckDBPyConnection, files: Files, base: Base
     since = sql("assets.problems", "lives_since").format(
         scopes=scopes(_span(base, asked)),
         issues_span=_span(base, asked, "issues."),
-        rule=_rule("seen.details"),
+        rule=f"coalesce(seen.rule, {rule_in('seen.details')})",
     )
     connection.execute(f"CREATE OR REPLACE TEMP VIEW lives_since AS {since}")
     connection.execute(
@@ -123,9 +124,9 @@ def define_lives(connection: duckdb.DuckDBPyConnection, files: Files, base: Base
     return opened
 
 
-def scopes(span: str) -> str:
-    """The SELECT of where each run looked that meets the condition `span`."""
-    return sql("assets.problems", "scopes").format(span=span, longest=_LONGEST_GLOB, regex=_REGEX)
+def scopes(span: str, runs: str = ALL_RUNS) -> str:
+    """The SELECT of where each of the relation `runs` looked that meets the condition `span`."""
+    return sql("assets.problems", "scopes").format(runs=runs, span=span, longest=_LONGEST_GLOB, regex=_REGEX)
 
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, files: Files, paths: list[str]) -> list[str]:
@@ -161,13 +162,6 @@ def _span(base: Base, asked: Asked, of: str = "") -> str:
         conditions.append(f"{of}run_date <= DATE '{asked.moment.date()}'")
         conditions.append(f'{of}"timestamp" <= TIMESTAMPTZ {literal(asked.moment.isoformat())}')
     return " AND ".join(conditions) or "true"
-
-
-def _rule(details: str) -> str:
-    """What `resources.fingerprint.rule_of` says of a column of details, null where that is empty."""
-    paths = [literal(f"$.{key}") for key in RULE_KEYS]
-    texts = [f"WHEN json_type({details}, {path}) = 'VARCHAR' THEN {details}->>{path}" for path in paths]
-    return f"nullif(CASE {' '.join(texts)} END, '')"
 
 
 def _regex() -> str:

@@ -2,23 +2,20 @@
 
     triage/<name>.json      decisions that were made, or taken in, in one go
 
-Decisions are never changed or removed, so all of them can be looked at later. Of a problem the one
-with the latest moment holds, of equal moments the one with the greatest id, until its last day has
-passed.
+Of a problem the last decision (`assets.records`) holds, until its last day has passed.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from resources.errors import StorageError, UsageError
+from assets import records
+from resources.errors import UsageError
 from resources.files import Files
-from resources.lake import layout
 from resources.session import sql
 
 if TYPE_CHECKING:
@@ -26,9 +23,6 @@ if TYPE_CHECKING:
 
 FOLDER = "triage"
 REOPENED = "reopened"
-
-LONGEST = 10_000
-"""Characters of a reason or a name."""
 
 Verdict = Literal["accepted", "false_positive", "reopened"]
 
@@ -47,18 +41,13 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=Tr
     until: date | None = None
 
     def __post_init__(self) -> None:
-        for name, text in (("reason", self.reason), ("actor", self.actor)):
-            if not text.strip() or len(text) > LONGEST:
-                raise ValueError(f"{name} must be a text of 1 to {LONGEST} characters")
-            if any("\ud800" <= character <= "\udfff" for character in text):
-                raise ValueError(f"{name} has half a surrogate pair, which is not a character")
+        records.check_text(reason=self.reason, actor=self.actor)
         if self.decision == REOPENED and self.until is not None:
             raise ValueError("what is reopened has no day until which it holds")
 
     @property
-    def id(self) -> str:
-        """Identity of the decision: 32 hex digits of a hash of all that it says."""
-        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:32]
+    def moment(self) -> datetime:
+        return self.decided_at
 
 
 def decide(
@@ -98,28 +87,12 @@ def take_in(files: Files, decisions: Iterable[Decision]) -> int:
 
     Durable on return. Raises `StorageError`.
     """
-    known = {decision.id for decision in made(files)}
-    fresh = {decision.id: decision for decision in decisions if decision.id not in known}
-    if fresh:
-        ordered = sorted(fresh.values(), key=_order)
-        path = f"{FOLDER}/{layout.content_name(fresh)}.json"
-        files.publish(path, msgspec.json.encode(ordered))
-    return len(fresh)
+    return records.take_in(files, FOLDER, Decision, decisions)
 
 
 def made(files: Files) -> list[Decision]:
     """Every decision that was ever made, oldest first, each once. Raises `StorageError`."""
-    found: dict[str, Decision] = {}
-    paths = sorted(entry.path for entry in files.find(FOLDER) if entry.path.endswith(".json"))
-    for path, name in zip(paths, files.paths(paths), strict=True):
-        with open(name, "rb") as file:
-            content = file.read()
-        try:
-            decisions = msgspec.json.decode(content, type=list[Decision])
-        except msgspec.MsgspecError as error:
-            raise StorageError(f"{path} in {files.url} does not hold decisions: {error}.") from None
-        found |= {decision.id: decision for decision in decisions}
-    return sorted(found.values(), key=_order)
+    return records.made(files, FOLDER, Decision)
 
 
 def holding(decisions: Iterable[Decision], moment: datetime | None = None) -> dict[str, Decision]:
@@ -152,7 +125,3 @@ def define(connection: duckdb.DuckDBPyConnection, files: Files, moment: datetime
     ]
     selected = sql("assets.problems", "triage_decisions")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE triage_decisions AS {selected}", columns)
-
-
-def _order(decision: Decision) -> tuple[datetime, str]:
-    return decision.decided_at, decision.id

@@ -15,11 +15,12 @@ from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from assets.days import DayVersion, versions
+from assets.days import DayVersion, versions_of_all
 from assets.problems import state
 from assets.problems.columns import LIVES
 from assets.problems.relation import Asked, all_seen, define_lives
 from assets.problems.state import Base, Closed, Kept, Keys
+from assets.retention import outlines
 from resources.backend import Backend
 from resources.encryption import Key
 from resources.errors import StorageError
@@ -60,7 +61,7 @@ def bring_up_to_date(lake: Backend, grace: float = GRACE) -> Updated:
 
     Doing it twice, or in two places at once, is doing it once.
     """
-    held = versions(lake, lake.days())
+    held = versions_of_all(lake, outlines.days(lake))
     keys = state.keys(held)
     base = Kept(lake.files).base(keys)
     pending = [version for version in held if base.day is None or version.day > base.day]
@@ -118,7 +119,7 @@ def _work_out(lake: Backend, base: Base, span: Sequence[date]) -> tuple[Base, Ke
         finally:
             connection.execute("DROP TABLE lives_now")
 
-    found, open_lives, ended_lives, going_on, ended = lake.reading(work, span[0], span[-1])
+    found, open_lives, ended_lives, going_on, ended = outlines.reading(lake, work, span[0], span[-1])
     keys = state.keys(found, base.key)
     if not keys:  # all its runs have gone since the days were listed
         return base, keys, going_on, 0

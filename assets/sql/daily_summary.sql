@@ -15,7 +15,7 @@ SELECT
     avg(pipeline_score) AS average_score,
     min(pipeline_score) AS lowest_score,
     max("timestamp") AS latest_run
-FROM runs
+FROM {runs}
 GROUP BY run_date, target_plugin
 ORDER BY
     run_date,

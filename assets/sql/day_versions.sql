@@ -14,7 +14,7 @@ SELECT
     ) AS version,
     count(*) AS runs,
     sum(critical_issues + high_issues + medium_issues + low_issues)::BIGINT AS issues
-FROM runs
+FROM {runs}
 WHERE run_date IN (SELECT unnest($1::DATE[]))
 GROUP BY run_date
 ORDER BY run_date

@@ -9,7 +9,7 @@ SELECT
     count(*) FILTER (severity = 'high') AS high_issues,
     count(*) FILTER (severity = 'medium') AS medium_issues,
     count(*) FILTER (severity = 'low') AS low_issues
-FROM issues
+FROM all_issues
 WHERE ($plugin IS NULL OR target_plugin = $plugin)
 GROUP BY GROUPING SETS ((1, category), (1, category, target_plugin))
 ORDER BY grouping(target_plugin) DESC, target_plugin, period, total_issues DESC, category NULLS FIRST

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 
 from assets.problems.relation import reading_problems
+from assets.retention import outlines
+from assets.retention.outlines import ALL_RUNS
+from assets.summary import summarised
 from assets.trends.model import FLAPPING, PERIODS, Asked, Category, Flapping, Period, Standing, Top, Trends
 from resources.backend import ISSUES, RUNS, Backend, Pushdown
 from resources.schema import arrow_schema
@@ -66,10 +69,10 @@ def daily_summary(lake: Backend, asked: Asked) -> pa.Table:
     """
 
     def work(connection: duckdb.DuckDBPyConnection) -> pa.Table:
-        rows = f"SELECT * FROM ({sql('assets', 'daily_summary')}) WHERE $1 IS NULL OR target_plugin = $1"
+        rows = f"SELECT * FROM ({summarised(ALL_RUNS)}) WHERE $1 IS NULL OR target_plugin = $1"
         return connection.sql(rows, params=[asked.plugin]).to_arrow_table()
 
-    return lake.reading(work, asked.first, asked.last, (RUNS,), Pushdown(plugin=asked.plugin))
+    return outlines.reading(lake, work, asked.first, asked.last, (RUNS,), Pushdown(plugin=asked.plugin))
 
 
 def categories(lake: Backend, asked: Asked) -> list[Category]:
@@ -80,7 +83,7 @@ def categories(lake: Backend, asked: Asked) -> list[Category]:
         rows = connection.sql(statement, params={"plugin": asked.plugin}).to_arrow_table()
         return [Category(**row) for row in rows.to_pylist()]
 
-    return lake.reading(work, asked.first, asked.last, (ISSUES,), Pushdown(plugin=asked.plugin))
+    return outlines.reading(lake, work, asked.first, asked.last, (ISSUES,), Pushdown(plugin=asked.plugin))
 
 
 def standing(lake: Backend, asked: Asked, top: int = TOP) -> Standing:
@@ -144,7 +147,7 @@ def _rejected(lake: Backend, asked: Asked) -> pa.Table:
         def work(connection: duckdb.DuckDBPyConnection) -> dict[date, int]:
             return dict(connection.execute(sql("assets", "trend_received"), [days]).fetchall())
 
-        stored = lake.reading(work, tables=(RUNS,))
+        stored = outlines.reading(lake, work, tables=(RUNS,))
     rows = [(day, count, count + stored.get(day, 0)) for day, count in refused.items()]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
     return pa.table(columns, schema=_REJECTED)

@@ -18,6 +18,7 @@ from pipelines.cli import (
 from pipelines.cli import diff as diff_command
 from pipelines.cli import gate as gate_command
 from pipelines.cli import problems as problems_command
+from pipelines.cli import retention as retaining
 from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
 from pipelines.cli import trend as trend_command
@@ -61,6 +62,10 @@ app.add_typer(deciding.triage, name="triage", rich_help_panel=DECIDE)
 app.command("compact", rich_help_panel=KEEP)(upkeep.compact)
 app.command("delete", rich_help_panel=KEEP)(delete.delete)
 app.command("deletions", rich_help_panel=KEEP)(delete.deletions)
+app.command("retain", rich_help_panel=KEEP)(retaining.retain)
+app.command("pin", rich_help_panel=KEEP)(retaining.pin)
+app.command("unpin", rich_help_panel=KEEP)(retaining.unpin)
+app.command("pins", rich_help_panel=KEEP)(retaining.pins)
 app.command("backends", rich_help_panel=KEEP)(backends.backends)
 app.command("health", rich_help_panel=KEEP)(health.health)
 app.command("reconcile", rich_help_panel=KEEP)(failover.reconcile)

@@ -42,7 +42,7 @@ def delete(
 
     `issuelake delete --plugin old-plugin --dry-run`
 
-    `issuelake delete --to 2023-12-31 --yes --by "the retention job"`
+    `issuelake delete --to 2023-12-31 --yes --by "ann"`
     """
     from assets import deletion
     from pipelines.cli.opening import open_storage

@@ -30,8 +30,8 @@ class FactoryConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class DatabaseFactory(Settings, kw_only=True):
-    """Several databases, of which one is used. `table_name` and `timeout_seconds` hold for those that
-    give none themselves."""
+    """Several databases, of which one is used. `table_name`, `timeout_seconds` and `max_history` hold for
+    those that give none themselves."""
 
     databases: dict[str, dict[str, Any]]
     factory_config: FactoryConfig = msgspec.field(default_factory=FactoryConfig)
@@ -75,7 +75,10 @@ class DatabaseFactory(Settings, kw_only=True):
             raise ConfigError(f"{where} is not a database; known are {', '.join(known)}.")
         kind = settings_of(name)
         takes = [key for key in _TABLE_KEYS if key in kind.__struct_fields__]
-        given: dict[str, Any] = {"health_check_interval": self.factory_config.health_check_interval}
+        given: dict[str, Any] = {
+            "health_check_interval": self.factory_config.health_check_interval,
+            "max_history": self.max_history,
+        }
         if self.table_name is not None:
             given |= dict.fromkeys(takes, self.table_name)
         if self.timeout_seconds is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from resources.backends.settings import DEADLINE, LakeSettings, Seconds
+from resources.backends.settings import DEADLINE, LakeSettings, MaxHistory, Seconds
 from resources.files import open_files
 from resources.lake import Lake
 from resources.secrets import without_secrets
@@ -26,6 +26,7 @@ class LocalFile(LakeSettings, kw_only=True):
     """Makes no difference: a lake overwrites no file, so there is nothing to keep a copy of."""
     timeout_seconds: Seconds | None = None
     """Only a folder on a file server needs one: a disk of this machine answers."""
+    max_history: MaxHistory = 100
     priority: int = 99
 
     def place(self) -> str:

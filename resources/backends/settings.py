@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
+MaxHistory = Annotated[int, msgspec.Meta(ge=0)]
+
 DEADLINE: Seconds = 60.0
 """How long a storage may leave a call without an answer where nothing is configured."""
 
@@ -55,6 +57,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Seconds for which one that failed is left alone."""
     failover: bool = False
     """Whether others are used when it fails although it was chosen by name; under `auto` they are."""
+    max_history: MaxHistory = 0
+    """The newest runs that retention leaves; 0: all."""
     replicate_to: list[str] = []
     """Names of further backends that every batch is copied to."""
 

@@ -20,6 +20,10 @@ import pytest
 
 from assets import deletion, ingest, kernel, sql_access, summary
 from assets.query import Query
+from assets.retention.choosing import Leaving
+from assets.retention.retire import retire
+from assets.trends import figures
+from assets.trends.model import Asked
 from resources import schema
 from resources.backend import ISSUES, RUNS, Backend, Pushdown
 from resources.config import Storage as Selected
@@ -29,6 +33,12 @@ from resources.lake.marks import TICK, Deletion
 from resources.lake.verdict import Appended
 from resources.session import connect, literal
 from tests.lake.state import DAYS, NOW, SEVERITIES, State, append, check, document, read, stored
+from tests.problems.histories import Issue, Run, expected, lifecycle, store
+
+HISTORY = [
+    Run(f"run {n}", 24 * n, (Issue("one"), Issue("two", severity="low")) if n % 2 else (Issue("one"),))
+    for n in range(4)
+]
 
 EARLIER = datetime(2025, 4, 1, 12, 30, 0, 123456, UTC)
 
@@ -482,6 +492,21 @@ class BackendContract:
         later = datetime.now(UTC) + timedelta(seconds=1)
         assert append_copy(backend, document("a"), later).runs_stored == 1
         check(backend, {"a": stored("a")})
+
+    def test_what_is_retired_is_counted_as_before(self, backend: Backend, place: Any) -> None:
+        store(backend, HISTORY)
+        retire(backend, [Leaving(run.run_id, run.plugin, run.moment, 2, "a rule") for run in HISTORY[:3]])
+        for reader in (backend, self.another(place)):
+            assert reader.reading(lambda c: rows(c, "SELECT validation_run_id AS id FROM runs")) == [
+                {"id": HISTORY[3].run_id}
+            ]
+            assert lifecycle(reader) == expected(HISTORY)
+            assert [row.runs for row in figures.periods(reader, Asked())] == [1] * 8
+            backend.maintain(NOW)
+        [deletion] = backend.deletions()
+        assert (deletion.actor, deletion.query, deletion.runs_deleted) == ("retention", {"a rule": 3}, 3)
+        backend.delete([HISTORY[0].run_id])  # by somebody: then what stayed goes as well
+        assert lifecycle(backend) == expected(HISTORY[1:])
 
     @pytest.mark.parametrize("query", [None, {"plugin_name": "it's \u2603"}], ids=["by name", "by query"])
     def test_a_deletion_is_recorded_as_it_was(self, backend: Backend, place: Any, query: Any) -> None:

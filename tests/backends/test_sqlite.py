@@ -6,14 +6,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from resources.backend import Backend
 from resources.backends.sql.settings import Sqlite
 from resources.errors import StorageError
 from tests.backends.contract import BackendContract
-from tests.lake.state import DAYS, append, check, document, stored
+from tests.lake.state import append, check, document, stored
 
 
 class TestSqlite(BackendContract):
@@ -23,13 +22,6 @@ class TestSqlite(BackendContract):
 
     def another(self, place: Sqlite) -> Backend:
         return place.open()
-
-    def test_only_the_newest_runs_are_kept_where_that_is_asked(self, place: Sqlite) -> None:
-        """By their moment, not by when they came; the issues of the others go with them."""
-        backend = msgspec.structs.replace(place, max_history=2).open()
-        append(backend, [document("b", DAYS[1]), document("d", DAYS[3])])
-        append(backend, [document("a", DAYS[0]), document("c", DAYS[2])])
-        check(backend, {i: stored(i, day) for i, day in (("c", DAYS[2]), ("d", DAYS[3]))})
 
     def test_an_older_table_is_brought_up_to_date(self, place: Sqlite) -> None:
         append(place.open(), [document("a")])

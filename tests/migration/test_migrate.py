@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from assets.migration import Amount, NotTheSame, comparing, copying, migrate, rounds
 from resources.backend import Backend
+from resources.backends.sql.selecting import run_key
 from resources.backends.sql.settings import Sqlite
 from resources.errors import StorageError
 from resources.files import LocalFiles
@@ -273,10 +274,20 @@ def test_a_copy_that_was_under_way_when_another_migration_brought_its_deletion(
     check(target, {"a": stored("a")})
 
 
-def test_a_target_that_keeps_only_some_is_found_out(source: Lake, tmp_path: Path) -> None:
+def test_a_target_that_loses_some_is_found_out(
+    source: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     append(source, [document(f"r{n}", DAYS[n]) for n in range(4)])
-    target = Sqlite(database_path=str(tmp_path / "issues.db"), max_history=3).open()
-    with pytest.raises(NotTheSame, match="max_history"):
+    target = Sqlite(database_path=str(tmp_path / "issues.db")).open()
+    kept = target.append
+
+    def lossy(*args: Any) -> Any:
+        appended = kept(*args)
+        target._session.write("lose a run of", lambda c: target._remove(c, [run_key("r0")]))
+        return appended
+
+    monkeypatch.setattr(target, "append", lossy)
+    with pytest.raises(NotTheSame, match="'r0'"):
         migrate(source, target, "a tester", move=True)
     assert len(read(source)) == 4
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from assets.problems import state, update
 from assets.problems.update import bring_up_to_date
-from resources.backend import Backend
+from resources.backend import BOTH, ISSUES, Backend
 from resources.config import open_storage
 from resources.lake.parquet import decode
 from tests.problems.histories import FIRST, Issue, Run, expected, lifecycle, store
@@ -50,10 +50,10 @@ def test_one_more_day_looks_at_that_day_alone(lake: Backend, monkeypatch: pytest
     read = []
     reading = lake.reading
 
-    def watched(work: Any, first: Any = None, last: Any = None, *rest: Any) -> Any:
-        if not rest:  # the runs alone are looked at for what the days hold
+    def watched(work: Any, first: Any = None, last: Any = None, tables: Any = BOTH, *rest: Any) -> Any:
+        if ISSUES in tables:  # the runs alone are looked at for what the days hold
             read.append((first, last))
-        return reading(work, first, last, *rest)
+        return reading(work, first, last, tables, *rest)
 
     monkeypatch.setattr(lake, "reading", watched)
     day = (FIRST + timedelta(days=20)).date()
@@ -136,7 +136,7 @@ def test_a_day_that_comes_while_others_are_worked_out_is_not_passed_over(
     early, between, late = Run("a", 0, (EVAL,)), Run("b", 24, (SHELL,)), Run("c", 48, (EVAL,))
     several = [replace(late, run_id=f"d{n}", hours=24 * (n + 3)) for n in range(3)]
     store(lake, [early, between, late, *several])
-    listed = update.versions
+    listed = update.versions_of_all
     monkeypatch.setattr(
         update, "versions", lambda *a: [v for v in listed(*a) if v.day != between.moment.date()]
     )

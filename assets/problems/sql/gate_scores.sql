@@ -5,7 +5,7 @@ WITH ranked AS (
         row_number() OVER (
             PARTITION BY target_plugin ORDER BY "timestamp" DESC, stored_at DESC, validation_run_id DESC
         ) AS place
-    FROM runs
+    FROM all_runs
     WHERE {where}
 )
 SELECT

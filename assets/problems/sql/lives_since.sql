@@ -35,7 +35,7 @@ marks AS (
         issues.fingerprint, turns.target_plugin, turn, last_turn, scoped,
         CASE WHEN scoped THEN coalesce(issues.category, '') END,
         CASE WHEN scoped THEN coalesce(issues.file_path, '') END
-    FROM issues
+    FROM all_issues AS issues
     JOIN turns ON turns.validation_run_id = issues.validation_run_id
     WHERE {issues_span}
         AND (categories IS NULL OR list_contains(categories, coalesce(issues.category, '')))
@@ -117,7 +117,7 @@ LEFT JOIN turns AS opening
     ON opening.target_plugin = spans.target_plugin AND opening.turn = spans.first_turn
 LEFT JOIN turns AS latest ON latest.target_plugin = spans.target_plugin AND latest.turn = spans.last_turn
 LEFT JOIN turns AS ending ON ending.target_plugin = spans.target_plugin AND ending.turn = spans.fixed_turn
-LEFT JOIN (FROM issues WHERE {issues_span}) AS seen
+LEFT JOIN (FROM all_issues AS issues WHERE {issues_span}) AS seen
     ON seen.validation_run_id = latest.validation_run_id AND seen.fingerprint = spans.fingerprint
 UNION ALL
 SELECT before.* FROM lives_before AS before ANTI JOIN validated USING (target_plugin)

@@ -13,6 +13,6 @@ FROM (
     SELECT
         validation_run_id, target_plugin, "timestamp", stored_at, run_date, pipeline_score,
         CASE WHEN contains(metadata, '"scope"') THEN metadata->'$.scope' END AS scope
-    FROM runs
+    FROM {runs}
     WHERE {span}
 )

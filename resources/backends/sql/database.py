@@ -50,7 +50,6 @@ class Database(Backend):
         self._tables = tables(settings.table_name, dialect.name)
         self._session = Session(dialect, self._tables)
         self._statements = Statements(self._tables, dialect)
-        self._max_history = settings.max_history
         self._deadline = settings.timeout_seconds
         self.files: TableFiles = TableFiles(self._session)
 
@@ -71,7 +70,6 @@ class Database(Backend):
                 self._remove(connection, sorted(set(keys) & {run_key(run_id) for run_id in known}))
                 self._dialect.insert(connection, self._tables.runs, rows)
                 self._dialect.insert(connection, self._tables.issues, issues_rows(batch, issues))
-                self._forget(connection)
             return appended
 
         return self._session.write("store runs in", store) if ids else Appended()
@@ -232,24 +230,14 @@ class Database(Backend):
             lambda c: reading.copy(c, connection, self._statements, self._dialect, tables, wanted),
         )
 
-    def _remove(self, connection: sa.Connection, keys: Sequence[str]) -> int:
-        """Remove runs with their issues; how many runs there were."""
-        removed = 0
+    def _remove(self, connection: sa.Connection, keys: Sequence[str]) -> None:
+        """Remove runs with their issues."""
         for start in range(0, len(keys), IDS_AT_ONCE):
             part = keys[start : start + IDS_AT_ONCE]
             gone = self._tables.runs
-            removed += connection.execute(gone.delete().where(gone.c[RUN_KEY].in_(part))).rowcount
+            connection.execute(gone.delete().where(gone.c[RUN_KEY].in_(part)))
             issues = self._tables.issues
             connection.execute(issues.delete().where(issues.c[RUN_KEY].in_(part)))
-        return removed
-
-    def _forget(self, connection: sa.Connection) -> None:
-        """Remove all but the newest runs, where only so many are kept."""
-        if self._max_history:
-            runs = self._tables.runs
-            query = sa.select(runs.c[RUN_KEY]).order_by(runs.c.timestamp.desc(), runs.c[RUN_KEY])
-            keys = list(connection.scalars(query))[self._max_history :]
-            self._remove(connection, sorted(keys))
 
     def _counted(self, days: Sequence[date] | None = None) -> dict[date, Compacted]:
         runs = self._tables.runs

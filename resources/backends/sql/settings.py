@@ -19,8 +19,6 @@ class _Sql(Settings, kw_only=True):
     table_name: str = DEFAULT_TABLE
     priority: int = 2
     timeout_seconds: Seconds = 30.0
-    max_history: int = 0
-    """The newest runs to keep; 0 keeps all."""
 
 
 class Sqlite(_Sql, kw_only=True):
