@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from resources.contract import Rejection
     from resources.encryption import Key
     from resources.health import Health
+    from resources.lake.batch import Batch
     from resources.lake.compact import Compacted
     from resources.lake.index import Index
     from resources.lake.maintain import Maintained
@@ -60,8 +61,17 @@ class Lake(Backend):
             self._refuse_another_key()
         return plan(self.files, self._index, parts)
 
+    def stage(self, batch: Batch, issues_files: dict[date, bytes]) -> None:
+        """Publish the issues files of `batch`, which somebody else is to commit; invisible until then."""
+        from resources.lake.write import publish_issues
+
+        publish_issues(self.files, batch, issues_files)
+
     def commit(self, plan: Plan, issues_files: Sequence[dict[date, bytes]]) -> Appended:
-        """Store what was planned, given what each of its batches laid out; durable on return."""
+        """Store what was planned, given what each of its batches laid out, nothing where it was staged.
+
+        Durable on return.
+        """
         from resources.lake.write import commit
 
         appended = commit(self.files, self._index, plan, issues_files)

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from resources.deadline import still_wanted
 from resources.encryption import Key
+from resources.errors import StorageError
 from resources.files import Files
 from resources.lake import layout
 from resources.lake.batch import Batch
@@ -82,13 +83,15 @@ def prepare(
 
 
 def commit(files: Files, index: Index, plan: Plan, issues_files: Sequence[dict[date, bytes]]) -> Appended:
-    """Store what was planned; durable on return. `issues_files` has what each batch laid out.
+    """Store what was planned; durable on return.
 
-    Raises `StorageError`; whatever was published by then is either whole or invisible.
+    `issues_files` has what each batch laid out; nothing of one whose issues `publish_issues` has
+    published. Raises `StorageError`; whatever was published by then is either whole or invisible.
     """
     batches = [batch for batch in plan.batches if batch is not None]
     if batches:
         written = list(zip(batches, issues_files, strict=True))
+        _refuse_missing(files, [batch for batch, by_day in written if not by_day])
         _publish(files, written)
         _look_again(files, index, written, plan.listing)
     return plan.result
@@ -200,17 +203,39 @@ def _hints(runs: pa.Table, verdicts: dict[int, Verdict]) -> list[Hint]:
     return hints
 
 
-def _publish(files: Files, written: list[tuple[Batch, dict[date, bytes]]]) -> None:
-    def issues_file(batch: Batch, day: date, data: bytes) -> None:
-        files.publish(layout.data_path(layout.ISSUES, day, batch.batch_id), data, renew=True)
+def publish_issues(files: Files, batch: Batch, by_day: dict[date, bytes]) -> None:
+    """Publish the issues files that `batch` laid out; they mean nothing until it is committed."""
+    with ThreadPoolExecutor(PUBLISHERS) as pool:
+        list(pool.map(lambda item: _publish_issues_file(files, batch, *item), by_day.items()))
 
+
+def _publish_issues_file(files: Files, batch: Batch, day: date, data: bytes) -> None:
+    files.publish(layout.data_path(layout.ISSUES, day, batch.batch_id), data, renew=True)
+
+
+def _refuse_missing(files: Files, batches: Sequence[Batch]) -> None:
+    """Raises `StorageError` where issues files that others published of `batches` are not there."""
+    if not batches:
+        return
+    found = [(day, batch.batch_id) for batch in batches for day in batch.days]
+    expected = {layout.data_path(layout.ISSUES, day, batch_id) for day, batch_id in found}
+    days = sorted({day for day, _ in found})
+    there = {e.path for e in files.list_many([layout.day_folder(layout.ISSUES, day) for day in days])}
+    if missing := sorted(expected - there):
+        raise StorageError(
+            f"What the workers wrote is not in {files.url} ({missing[0]} is missing): give the lake as a"
+            " folder or URL that is the same storage for all of them and for this process."
+        )
+
+
+def _publish(files: Files, written: list[tuple[Batch, dict[date, bytes]]]) -> None:
     def runs_file(batch: Batch, day: date) -> None:
         data = encode(batch.runs_of(day), key=files.key)
         files.publish(layout.data_path(layout.RUNS, day, batch.batch_id), data)
 
     with ThreadPoolExecutor(PUBLISHERS) as pool:
         all_issues = [(batch, day, data) for batch, by_day in written for day, data in by_day.items()]
-        list(pool.map(issues_file, *zip(*all_issues, strict=True)))
+        list(pool.map(lambda item: _publish_issues_file(files, *item), all_issues))
         write_hints(files, [hint for batch, _ in written for hint in batch.hints])
         all_runs = [(batch, day) for batch, _ in written for day in batch.days]
         list(pool.map(runs_file, *zip(*all_runs, strict=True)))
@@ -225,7 +250,7 @@ def _look_again(
     for batch, issues in written:
         for day in batch.days:
             path = layout.data_path(layout.ISSUES, day, batch.batch_id)
-            if path not in there:
+            if issues and path not in there:
                 files.publish(path, issues[day], renew=True)
     seen = {(f.day, f.name) for f in before}
     own = {(day, batch.batch_id) for batch, _ in written for day in batch.days}
