@@ -90,8 +90,9 @@ class Dask:
             while under_way:
                 yield self._result(under_way.popleft())
         finally:
-            with suppress(Exception):  # with the scheduler went what would be cancelled
-                self._client.cancel(list(under_way), force=True)
+            if under_way:
+                with suppress(Exception):  # with the scheduler went what would be cancelled
+                    self._client.cancel(list(under_way), force=True)
 
     def _result(self, future: Future) -> Any:
         from distributed import KilledWorker

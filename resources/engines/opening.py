@@ -11,7 +11,9 @@ from resources.engines.model import LOCAL, Engine, Local
 from resources.engines.reference import Reference
 from resources.errors import UsageError
 
-known = "local, dask://HOST:PORT, dask+tls://HOST:PORT, spark://HOST:PORT, spark:MASTER, sc://HOST:PORT"
+known = (
+    "local, dask://HOST:PORT, dask+tls://HOST:PORT, spark, spark://HOST:PORT, spark:MASTER, sc://HOST:PORT"
+)
 
 
 @contextmanager
@@ -29,10 +31,10 @@ def open_engine(address: str, document: dict[str, Any], lake: Backend) -> Iterat
 
         with dask(("tls:" if scheme == "dask+tls" else "tcp:") + rest, Reference(document, lake)) as engine:
             yield engine
-    elif scheme in ("spark", "sc") and rest:
+    elif address == "spark" or (scheme in ("spark", "sc") and rest not in ("", "//")):
         from resources.engines.spark import spark
 
-        master = address if rest.startswith("//") else rest
+        master = address if rest.startswith("//") else rest or address
         with spark(master, Reference(document, lake)) as engine:
             yield engine
     else:
