@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import socket
 import sys
 import zlib
@@ -19,6 +20,7 @@ from resources.backend import Backend
 from resources.engines.calls import Answer, Call, own_version, perform
 from resources.engines.reference import Reference
 from resources.errors import EngineError, UsageError
+from resources.secrets import LONGEST
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -39,6 +41,9 @@ few make workers wait for each other, and many hold up what is to be committed."
 PARALLELISM = 8
 """Where the engine does not say how much it does at a time."""
 
+_OF_WORKER = re.compile(r"\w*(Error|Exception): ")
+"""How the last line of a traceback begins."""
+
 _ROW = "place int, data binary"
 _ARROW_ROW = pa.schema([pa.field("place", pa.int32()), pa.field("data", pa.binary())])
 
@@ -50,7 +55,7 @@ def spark(master: str, lake: Reference) -> Iterator[Spark]:
     Raises `UsageError` and `EngineError`.
     """
     try:
-        import pandas  # noqa: F401  (mapInArrow asks for it)
+        import pyspark.sql.connect.dataframe  # noqa: F401  (asks for all that mapInArrow needs)
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError as error:
@@ -70,7 +75,7 @@ def spark(master: str, lake: Reference) -> Iterator[Spark]:
         session = builder.getOrCreate()
     except (PySparkException, OSError) as error:
         raise EngineError(
-            f"Spark at {master} could not be started ({_first_line(error)}); it needs Java 17, which"
+            f"Spark at {master} could not be started ({_cause(error)}); it needs Java 17, which"
             " JAVA_HOME or PATH must lead to."
         ) from error
     try:
@@ -133,8 +138,7 @@ class Spark:
             done = spread.mapInArrow(_perform_rows, _ROW).collect()
         except (PySparkException, OSError) as error:
             raise EngineError(
-                f"{self.name} gave the work up ({_first_line(error)}). What was stored stays: do the same"
-                " again."
+                f"{self.name} gave the work up ({_cause(error)}). What was stored stays: do the same again."
             ) from error
         answers = {place: _unpacked(data) for place, data in done}
         return [answers[place] for place in range(len(rows))]
@@ -144,8 +148,15 @@ def _perform_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
     """On a worker: the answers to the calls that stand in the rows of `batches`."""
     for batch in batches:
         for place, data in zip(batch["place"].to_pylist(), batch["data"].to_pylist(), strict=True):
-            answer = _packed(perform(_unpacked(data)))
-            yield pa.record_batch([[place], [answer]], schema=_ARROW_ROW)
+            try:
+                answer = perform(_unpacked(data))
+            except ImportError as error:
+                answer = Answer(
+                    error=EngineError(
+                        f"A worker lacks a package ({error}): install the same issuelake there."
+                    )
+                )
+            yield pa.record_batch([[place], [_packed(answer)]], schema=_ARROW_ROW)
 
 
 def _packed(value: object) -> bytes:
@@ -156,5 +167,7 @@ def _unpacked(data: bytes) -> Any:
     return pickle.loads(zlib.decompress(data))
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def _cause(error: BaseException) -> str:
+    """What went wrong, of all that Spark says: the error of a Python worker, or the first line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next((line.strip() for line in lines if _OF_WORKER.match(line)), lines[0])[:LONGEST]

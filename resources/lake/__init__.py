@@ -146,13 +146,20 @@ class Lake(Backend):
         return compact_day(self.files, day, DEFAULT_GRACE if grace is None else grace)
 
     def maintain(
-        self, grace: timedelta | None = None, on_day: Callable[[Compacted], None] | None = None
+        self,
+        grace: timedelta | None = None,
+        on_day: Callable[[Compacted], None] | None = None,
+        compact: Callable[[Sequence[date]], Iterable[Compacted]] | None = None,
     ) -> Maintained:
-        """Compact every day, complete the hints, bring the index up to date."""
+        """Compact every day, complete the hints, bring the index up to date.
+
+        `compact` calls `compact_day` for days elsewhere than in this process.
+        """
         from resources.lake.compact import DEFAULT_GRACE
         from resources.lake.maintain import maintain
 
-        return maintain(self.files, self._index, DEFAULT_GRACE if grace is None else grace, on_day=on_day)
+        period = DEFAULT_GRACE if grace is None else grace
+        return maintain(self.files, self._index, period, compact, on_day)
 
     def stored(self, days: Sequence[date], table: str) -> dict[date, tuple[int, int]]:
         """How many files of `table`, and how many bytes, each of `days` has."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import reduce
 from itertools import pairwise
 
 import pyarrow as pa
@@ -28,7 +29,7 @@ from resources.lake.index import Copy, Index
 from resources.lake.marks import TICK, Hint, read_deletions, write_hints
 from resources.lake.parquet import encode
 from resources.lake.verdict import COPIED, Appended, Verdict, judge_copies
-from resources.schema import RUNS, arrow_schema
+from resources.schema import RUNS, SEVERITY_COUNTS, arrow_schema
 
 PUBLISHERS = 8
 
@@ -63,7 +64,7 @@ def plan(files: Files, index: Index, parts: Sequence[pa.Table]) -> Plan:
         first += part.num_rows
     stored = [batch for batch in batches if batch is not None]
     result.days = {day for batch in stored for day in batch.days}
-    result.issues_stored = sum(batch.issue_count() for batch in stored)
+    result.issues_stored = _issues_stored(runs, result)
     return Plan(batches, result, listing)
 
 
@@ -78,7 +79,7 @@ def prepare(
     batch = _batch(runs, verdicts, None) if verdicts else None
     if batch is not None:
         result.days = set(batch.days)
-        result.issues_stored = batch.issue_count()
+        result.issues_stored = _issues_stored(runs, result)
     return batch, result
 
 
@@ -148,6 +149,13 @@ def judge(
         )
     result.runs_stored = len(verdicts) + replaced
     return verdicts, result
+
+
+def _issues_stored(runs: pa.Table, result: Appended) -> int:
+    """How many issues the runs have that are no duplicates, each as if it had been stored by itself."""
+    rows = [row for row in range(runs.num_rows) if row not in result.duplicate_rows]
+    counts = reduce(pc.add, (runs[name] for name in SEVERITY_COUNTS))
+    return int(pc.sum(counts.take(pa.array(rows, pa.int64()))).as_py() or 0)
 
 
 def _batch(runs: pa.Table, verdicts: dict[int, Verdict], key: Key | None) -> Batch:
