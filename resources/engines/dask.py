@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -73,18 +74,15 @@ class Dask:
     @property
     def at_once(self) -> int:
         """The threads of all workers there are now."""
-        return max(1, sum(map(int, self._client.nthreads().values())))
+        with self._asking():
+            return max(1, sum(map(int, self._client.nthreads().values())))
 
     def map(self, function: Callable[[Backend, T], R], tasks: Iterable[T]) -> Iterator[R]:
         under_way: deque[Future] = deque()
         version, most = own_version(), AHEAD * self.at_once
         try:
             for task in tasks:
-                call = Call(function, self._lake, task, version)
-                # A key of its own: what was done before may have to be done again.
-                under_way.append(
-                    self._client.submit(perform, call, key=f"{function.__name__}-{uuid4().hex}", pure=False)
-                )
+                under_way.append(self._submit(Call(function, self._lake, task, version)))
                 if len(under_way) >= most:
                     yield self._result(under_way.popleft())
             while under_way:
@@ -94,18 +92,30 @@ class Dask:
                 with suppress(Exception):  # with the scheduler went what would be cancelled
                     self._client.cancel(list(under_way), force=True)
 
+    def _submit(self, call: Call) -> Future:
+        # A key of its own: what was done before may have to be done again.
+        key = f"{call.function.__name__}-{uuid4().hex}"
+        with self._asking():
+            return self._client.submit(perform, call, key=key, pure=False)
+
     def _result(self, future: Future) -> Any:
+        with self._asking():
+            answer = future.result()
+        return answer.get()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Raises `EngineError` for whatever the cluster does not do."""
         from distributed import KilledWorker
-        from distributed.client import FutureCancelledError
 
         try:
-            answer = future.result()
+            yield
         except KilledWorker as error:
             raise EngineError(
                 f"Dask gave a task up, since one worker after the other died over it ({_first_line(error)});"
                 " perhaps they have too little memory. What was stored stays: do the same again."
             ) from None
-        except (FutureCancelledError, OSError) as error:
+        except (CancelledError, OSError) as error:
             raise EngineError(
                 f"The Dask scheduler at {self._address} went away ({_first_line(error)}). What was stored"
                 " stays: do the same again when it is back."
@@ -114,7 +124,6 @@ class Dask:
             raise EngineError(
                 f"A worker of {self._address} lacks a package ({error}): install the same issuelake there."
             ) from None
-        return answer.get()
 
 
 def _first_line(error: BaseException) -> str:

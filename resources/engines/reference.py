@@ -14,13 +14,15 @@ from resources.backends.lakes import LocalFile
 from resources.config import Configured, Opened, active, configured
 from resources.errors import UsageError
 from resources.lake import Lake
+from resources.secrets import by_name
 
 _opened = local()
 
 
 class Reference:
     """A lake as its configuration has it, `${NAME}` not replaced: each worker has the variables in its
-    own environment. Nothing that prints it shows what is in it."""
+    own environment, and needs those whose values stand in the configuration as secrets. Nothing that prints
+    it shows what is in it."""
 
     __slots__ = ("_document",)
 
@@ -40,7 +42,7 @@ class Reference:
         section = (document.get("storage_config") or {}).get(chosen.name) or {}
         if isinstance(chosen.settings, LocalFile):  # workers have other current folders
             section = section | {"storage_path": os.path.abspath(lake.url)}
-        own = {"storage_backend": chosen.name, "storage_config": {chosen.name: section}}
+        own = {"storage_backend": chosen.name, "storage_config": {chosen.name: by_name(section)}}
         self._document = msgspec.json.encode(own)
 
     def open(self) -> Backend:
