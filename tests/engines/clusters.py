@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from tests import servers
 
-COMES_WITHIN = 60.0
+PROGRAMS = Path(sys.executable).parent
+COMES_WITHIN = 300.0
 
 
 def wait_until(there: Callable[[], bool], what: str) -> None:
@@ -70,7 +72,7 @@ class Dask:
         self._started += 1
         with (self.folder / f"{self._started}-{arguments[0]}.log").open("wb") as log:
             return subprocess.Popen(
-                [Path(sys.executable).with_name("dask"), *arguments],
+                [PROGRAMS / "dask", *arguments],
                 stdout=log,
                 stderr=log,
                 env=os.environ | self.environment,
@@ -105,3 +107,26 @@ def dask(folder: Path, **environment: str) -> Iterator[Dask]:
         for process in (cluster.scheduler, *cluster.workers):
             if process is not None and process.poll() is None:
                 cluster.kill(process)
+
+
+@contextmanager
+def sail(folder: Path) -> Iterator[str]:
+    """The address of a Sail server, which speaks Spark Connect."""
+    port = servers.free_port()
+    command = [PROGRAMS / "sail", "spark", "server", "--ip", "127.0.0.1", "--port", str(port)]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: _listens(port), "Sail")
+        yield f"sc://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait(20)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True

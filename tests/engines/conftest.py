@@ -41,6 +41,13 @@ def local(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Backe
     return world.locally(folder, tmp_path_factory.mktemp("local") / "lake")
 
 
+@pytest.fixture(scope="package")
+def sail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Sail server."""
+    with clusters.sail(tmp_path_factory.mktemp("sail")) as address:
+        yield address
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shares of five files."""

@@ -23,10 +23,13 @@ from resources.engines import open_engine
 from resources.errors import EngineError
 from tests import servers
 from tests.engines import clusters, world
-from tests.engines.clusters import Dask
+from tests.engines.clusters import PROGRAMS, Dask
 from tests.engines.figures import figures
 
-PROGRAMS = Path(sys.executable).parent
+pytestmark = pytest.mark.timeout(900)  # three Java machines start, and Python in two of them
+
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For Java that runs too short a time to get anything from compiling well."""
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +38,12 @@ def session() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        patch.setenv("PYSPARK_SUBMIT_ARGS", f"--driver-java-options '{SHORT_LIVED}' pyspark-shell")
         from pyspark.sql import SparkSession
 
         builder = SparkSession.builder.master("local-cluster[2,1,1024]").config("spark.ui.enabled", "false")
+        builder = builder.config("spark.ui.showConsoleProgress", "false")
+        builder = builder.config("spark.executor.extraJavaOptions", SHORT_LIVED)
         found = builder.config("spark.driver.host", "127.0.0.1").getOrCreate()
         try:
             yield found
@@ -45,32 +51,12 @@ def session() -> Iterator[Any]:
             found.stop()
 
 
-@pytest.fixture(scope="module")
-def sail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Sail server."""
-    port = servers.free_port()
-    with (tmp_path_factory.mktemp("sail") / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [PROGRAMS / "sail", "spark", "server", "--ip", "127.0.0.1", "--port", str(port)],
-            stdout=log,
-            stderr=log,
-        )
+def _executes(process: psutil.Process) -> bool:
+    """Whether it is an executor of Spark."""
     try:
-        clusters.wait_until(lambda: _listens(port), "Sail")
-        yield f"sc://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait(20)
-
-
-def _listens(port: int) -> bool:
-    import socket
-
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
+        return "org.apache.spark.executor.CoarseGrainedExecutorBackend" in process.cmdline()
+    except psutil.NoSuchProcess:  # it has ended, perhaps just now
         return False
-    return True
 
 
 def spread(address: str, lake: Path, files: list[sources.RunFile]) -> tuple[Backend, Ingested]:
@@ -86,11 +72,7 @@ def test_an_executor_is_killed(folder: Path, local: tuple[Backend, Ingested], tm
 
     def kill() -> None:
         clusters.wait_until(lambda: any(lake.glob("issues/*/*.parquet")), "the first issues")
-        executors = [
-            process
-            for process in psutil.Process().children(recursive=True)
-            if "CoarseGrainedExecutorBackend" in " ".join(process.cmdline())
-        ]
+        executors = [process for process in psutil.Process().children(recursive=True) if _executes(process)]
         assert len(executors) == 2
         executors[0].kill()
         killed.append(executors[0].pid)
