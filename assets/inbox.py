@@ -17,9 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from assets import sources
-from assets.ingest import Ingested, ingest
+from assets.ingest import Ingested
 from assets.sources import RunFile
-from resources.backend import Backend
 from resources.errors import UsageError
 from resources.files import modified_at, open_filesystem
 
@@ -139,15 +138,19 @@ class Taken:
     """Files that changed while they were read, and stay to be ingested again."""
 
 
-def take_in(lake: Backend, inbox: Inbox, report: Callable[[Ingested], None] | None = None) -> Taken:
-    """Ingest what waits in the inbox, then remove it.
+def take_in(
+    inbox: Inbox,
+    ingesting: Callable[[Sequence[RunFile]], Ingested],
+    report: Callable[[Ingested], None] | None = None,
+) -> Taken:
+    """Have `ingesting` ingest what waits in the inbox, then remove it.
 
     `report` is called when everything is durable and before the first file is removed, so that
     whoever must know of it can be told again should that fail. Raises `StorageError`; every file
     is still there then.
     """
     files = waiting(inbox)
-    result = ingest(lake, files.files)
+    result = ingesting(files.files)
     if report is not None:
         report(result)
     kept = _remove(files.files)

@@ -8,29 +8,36 @@ their files; what is stored, and in which order, is decided here for both.
 
 from __future__ import annotations
 
-import gc
 import math
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
 from assets import sources
-from assets.reader import Amount, Reader
+from assets.reader import Amount, Read, Reader, without_collector
 from assets.sources import RunFile
+from assets.staging import Share, Staged, shares, stage, stage_batch
 from assets.worker import Worker
 from resources import contract
 from resources.backend import Backend
 from resources.contract import Delivery, Rejection
+from resources.engines import Engine, Local
 from resources.lake import Lake
 from resources.lake.verdict import Appended
+
+if TYPE_CHECKING:
+    from resources.lake.write import Plan
+
+_LaidOut = Iterable[tuple[date, bytes]]
+"""The issues files of a batch."""
 
 WINDOW_BYTES = 64 * 1024 * 1024
 """Of input, as it comes; what a window needs in memory is between a fifth and three times as much."""
@@ -64,6 +71,9 @@ class Ingested:
 
 REASONS_SHOWN = 20
 
+JUDGED_AT_ONCE = 16
+"""Shares, at most, whose runs are looked up together."""
+
 Progress = Callable[[int, int], None]
 """Called with the files and bytes that were read since the last call."""
 
@@ -73,11 +83,14 @@ def ingest(
     files: Sequence[RunFile],
     max_file_bytes: int = contract.DEFAULT_MAX_FILE_BYTES,
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> Ingested:
     """Store what `files` deliver; everything is durable on return.
 
-    Raises `StorageError` when a file can't be read or the lake can't be written; what had been
-    stored by then stays, and ingesting the same again finds it as duplicates.
+    The workers of an `engine` read the files and publish the issues, where there is one; it must be
+    one whose workers have `lake`. Raises `StorageError` when a file can't be read or the lake can't be
+    written, and `EngineError`; what had been stored by then stays, and ingesting the same again finds
+    it as duplicates.
     """
     if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         # Arrow's own allocator hands buffers of this size back to the system and takes them anew all
@@ -85,7 +98,9 @@ def ingest(
         pa.set_memory_pool(pa.system_memory_pool())
     portions = sources.portions(files)
     with _Storing(lake, progress) as storing:
-        if isinstance(lake, Lake) and _worth_a_worker(files):
+        if engine is not None and not isinstance(engine, Local):
+            _spread(engine, files, max_file_bytes, storing)
+        elif isinstance(lake, Lake) and _worth_a_worker(files):
             with Worker(max_file_bytes) as worker:
                 reader = Reader(max_file_bytes)
                 for window in _windows(portions, sum(file.size for file in files)):
@@ -153,6 +168,28 @@ def _read_from_both_ends(
             sent -= 1
 
 
+def _spread(engine: Engine, files: Sequence[RunFile], max_file_bytes: int, storing: _Storing) -> None:
+    """Have `engine` stage what `files` deliver, and commit it in their order.
+
+    What is finished while something is committed waits, and is judged together.
+    """
+    asked: deque[Share] = deque()
+
+    def handed_out() -> Iterator[Share]:
+        for share in shares(files, max_file_bytes, engine.at_once):
+            asked.append(share)
+            yield share
+
+    waiting: list[tuple[Share, Staged]] = []
+    for staged in engine.map(stage, handed_out()):
+        waiting.append((asked.popleft(), staged))
+        storing.seen(staged.amount)
+        if storing.idle or len(waiting) == JUDGED_AT_ONCE:
+            storing.store_staged(waiting, engine)
+            waiting = []
+    storing.store_staged(waiting, engine)
+
+
 class _Storing:
     """Stores one window after the other, and counts."""
 
@@ -165,7 +202,7 @@ class _Storing:
         self._pending: Future[Appended] | None = None
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(_no_collector())
+        self._stack.enter_context(without_collector())
         self._publishing = self._stack.enter_context(ThreadPoolExecutor(1))
         return self
 
@@ -188,23 +225,56 @@ class _Storing:
         if worker is not None:
             worker.send("finish")
         parts = [reader.finish()] + ([] if worker is None else [worker.receive()])
-        # The window before must be in the lake before this one is looked at.
+        # First, so that nothing is acknowledged and lost; but the window before it still.
         self._settle()
-        rejections = [rejection for part in parts for rejection in part.rejections]
-        # First, so that nothing is acknowledged and lost.
-        self._lake.reject(rejections)
-        _count_rejections(self.result, rejections)
+        self._lake.reject([rejection for part in parts for rejection in part.rejections])
         if not isinstance(self._lake, Lake):
             [part] = parts
+            _count_rejections(self.result, part.rejections)
             if part.runs.num_rows:
                 self._pending = self._publishing.submit(self._lake.append, part.runs, reader.issues)
             return
-        plan = self._lake.plan([part.runs for part in parts])
-        if worker is not None:
-            worker.send("lay_out", plan.batches[1])
-        files = [reader.lay_out(plan.batches[0])] + ([] if worker is None else [worker.receive()])
-        laid_out = [by_day.items() for by_day in files if by_day]
-        self._pending = self._publishing.submit(self._lake.commit, plan, laid_out)
+
+        def lay_out(plan: Plan) -> list[_LaidOut]:
+            if worker is not None:
+                worker.send("lay_out", plan.batches[1])
+            files = [reader.lay_out(plan.batches[0])] + ([] if worker is None else [worker.receive()])
+            return [by_day.items() for by_day in files if by_day]
+
+        self._commit(self._lake, parts, lay_out)
+
+    @property
+    def idle(self) -> bool:
+        """Whether what was stored last is in the lake."""
+        return self._pending is None or self._pending.done()
+
+    def store_staged(self, shares: Sequence[tuple[Share, Staged]], engine: Engine) -> None:
+        """Store what the workers of `engine` have staged of `shares`, in this order."""
+
+        def lay_out(plan: Plan) -> list[_LaidOut]:
+            """Nothing: the issues are there, or are published now where the batch has become another."""
+            judged = zip(shares, plan.batches, strict=True)
+            batches = [(share, staged, batch) for (share, staged), batch in judged if batch is not None]
+            others = [(share, batch) for share, staged, batch in batches if batch.batch_id != staged.batch_id]
+            for _ in engine.map(stage_batch, others):
+                pass
+            return [() for _ in batches]
+
+        if shares:
+            assert isinstance(self._lake, Lake)
+            self._settle()
+            self._commit(self._lake, [staged for _, staged in shares], lay_out)
+
+    def _commit(
+        self, lake: Lake, parts: Sequence[Read | Staged], lay_out: Callable[[Plan], list[_LaidOut]]
+    ) -> None:
+        """Judge the runs of `parts`, one after the other, and begin to store them.
+
+        What came before must be in the lake, or it would not be found.
+        """
+        _count_rejections(self.result, [rejection for part in parts for rejection in part.rejections])
+        plan = lake.plan([part.runs for part in parts])
+        self._pending = self._publishing.submit(lake.commit, plan, lay_out(plan))
 
     def _settle(self) -> None:
         if self._pending is not None:
@@ -222,18 +292,3 @@ def _count_rejections(result: Ingested, rejections: list[Rejection]) -> None:
     for rejection in rejections[:room]:
         where = rejection.source if rejection.position is None else f"{rejection.source}:{rejection.position}"
         result.rejections.append(f"{where}: {rejection.reason}")
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Without the cycle collector, which would walk millions of fresh objects again and again.
-
-    What decoding makes holds no cycles, so counting references frees it all.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

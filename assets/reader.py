@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
@@ -71,3 +73,18 @@ class Reader:
         """The issues files of `batch`, which was made of what `finish` gave."""
         assert self.issues is not None
         return {} if batch is None else dict(batch.lay_out(self.issues))
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Without the cycle collector, which would walk millions of fresh objects again and again.
+
+    What decoding makes holds no cycles, so counting references frees it all.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -145,12 +145,14 @@ def _find_remote(source: str, storage_options: dict[str, Any] | None) -> Iterato
             yield RunFile(name, info["size"] or 0, modified_at(info), fs, url)
 
 
-def portions(files: Sequence[RunFile]) -> Iterator[list[RunFile]]:
-    """`files` in portions of about `CHUNK_BYTES`, at most `CHUNK_FILES` files and one storage each."""
+def portions(
+    files: Sequence[RunFile], most_bytes: int = CHUNK_BYTES, most_files: int = CHUNK_FILES
+) -> Iterator[list[RunFile]]:
+    """`files` in portions of about `most_bytes`, at most `most_files` files and one storage each."""
     portion: list[RunFile] = []
     size = 0
     for file in files:
-        full = size + file.size > CHUNK_BYTES or len(portion) == CHUNK_FILES
+        full = size + file.size > most_bytes or len(portion) == most_files
         if portion and (full or file.fs is not portion[0].fs):
             yield portion
             portion, size = [], 0

@@ -15,6 +15,7 @@ from benchmarks.measure import Row, Setup
 PARTS = (
     "ingest_small",
     "ingest_big",
+    "engines",
     "sarif",
     "memory",
     "read",

@@ -58,6 +58,7 @@ defs = Definitions(
             else None,
             inbox=_from_environment("ISSUELAKE_INBOX", "inbox"),
             inbox_options=_from_environment("ISSUELAKE_INBOX_OPTIONS", "{}"),
+            engine=_from_environment("ISSUELAKE_ENGINE", "local"),
         ),
         "notifications": NotificationsResource(urls=_from_environment("ISSUELAKE_NOTIFY", "")),
     },

@@ -19,14 +19,18 @@ from dagster import (
 from assets.definitions import reports
 from assets.definitions.batches import batches
 from assets.definitions.calendar import with_partition
+from assets.definitions.launching import launch
 from assets.definitions.shell import RETRIES, no_retry_for_mistakes
 from assets.definitions.shell import table as picture
+from assets.launched import Work
 from assets.retention.rounds import retain
 from assets.retention.rules import configured_policy
 from assets.summary import outdated
+from assets.upkeep import maintain
 from pipelines.opening import kept_open
 from resources.dagster_resources import LakeResource
 from resources.lake.compact import Compacted
+from resources.lake.maintain import Maintained
 from resources.selection.reconcile import Reconciled, reconcile
 
 UNFINISHED = [
@@ -108,7 +112,11 @@ def maintain_lake(context: OpExecutionContext, lake: LakeResource) -> None:
 
     with no_retry_for_mistakes():
         opened = lake.open()
-        maintained = opened.maintain(on_day=tell)
+        if lake.is_launched:
+            maintained = launch(context, lake, Work.MAINTAIN, Maintained)
+        else:
+            with lake.workers(opened) as engine:
+                maintained = maintain(engine, opened, on_day=tell)
         context.add_output_metadata(
             {
                 "days": len(maintained.days),

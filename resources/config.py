@@ -228,20 +228,20 @@ def active(backends: Sequence[Configured]) -> Configured:
 
 def _settings(name: str, keys: Any) -> Settings:
     where = f"storage_config.{name}"
-    return settings_of(name).of(_expanded(keys if keys is not None else {}, where), where)
+    return settings_of(name).of(expanded(keys if keys is not None else {}, where), where)
 
 
 def _custom_settings(name: str, keys: Any) -> Settings:
     where = f"storage_config.{CUSTOM_BACKENDS}.{name}"
-    return CustomBackend.of(_expanded(keys if keys is not None else {}, where), where)
+    return CustomBackend.of(expanded(keys if keys is not None else {}, where), where)
 
 
-def _expanded(value: Any, where: str) -> Any:
-    """`value` with the environment's variables put in."""
+def expanded(value: Any, where: str) -> Any:
+    """`value` with the environment's variables put in. Raises `ConfigError` for one that is not set."""
     if isinstance(value, dict):
-        return {key: _expanded(member, f"{where}.{key}") for key, member in value.items()}
+        return {key: expanded(member, f"{where}.{key}") for key, member in value.items()}
     if isinstance(value, list):
-        return [_expanded(member, f"{where}[{i}]") for i, member in enumerate(value)]
+        return [expanded(member, f"{where}[{i}]") for i, member in enumerate(value)]
     if not isinstance(value, str):
         return value
 

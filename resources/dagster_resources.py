@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+from contextlib import AbstractContextManager
+from typing import Any, Self
 
 from dagster import ConfigurableResource
 from pydantic import Field
 
 from resources.backend import Backend
 from resources.config import FSSPEC, Configured, Opened, configuration, configured
+from resources.engines import LOCAL, Engine, open_engine
 from resources.errors import ConfigError
 from resources.notifications import send
+
+VARIABLES = {
+    "storage": "ISSUELAKE_STORAGE",
+    "storage_options": "ISSUELAKE_STORAGE_OPTIONS",
+    "inbox": "ISSUELAKE_INBOX",
+    "inbox_options": "ISSUELAKE_INBOX_OPTIONS",
+    "engine": "ISSUELAKE_ENGINE",
+}
+"""The variables of the environment that set these fields, besides the key."""
 
 
 class LakeResource(ConfigurableResource[Backend]):
@@ -35,6 +47,11 @@ class LakeResource(ConfigurableResource[Backend]):
         default="{}",
         description="Options of the inbox's fsspec storage, one JSON object; with secrets: an EnvVar.",
     )
+    engine: str = Field(
+        default=LOCAL,
+        description="Who does the work: local, or the address of a cluster as `--engine` takes it"
+        " (dask://HOST:PORT, spark://HOST:PORT, spark:MASTER, sc://HOST:PORT).",
+    )
     rejected_warn_above: float = Field(
         default=0.0, ge=0, le=1, description="Share of rejected runs in one ingest above which to warn."
     )
@@ -46,15 +63,42 @@ class LakeResource(ConfigurableResource[Backend]):
         """The lake. Raises `ConfigError` and `UsageError` where it cannot be what it is said to be."""
         return Opened(self.backends()).begin().backend
 
+    @property
+    def is_launched(self) -> bool:
+        """Whether the work is done by a process of its own, which a Spark application is."""
+        return self.engine.partition(":")[0] in ("spark", "sc")
+
+    def workers(self, lake: Backend) -> AbstractContextManager[Engine]:
+        """The engine, whose workers have `lake`; this process where the work is launched.
+
+        Raises `UsageError` and `EngineError` when it is entered.
+        """
+        return open_engine(LOCAL if self.is_launched else self.engine, self.document(), lake)
+
+    def environment(self) -> dict[str, str]:
+        """What makes `from_environment` this resource, in a process of its own."""
+        key = {} if self.encryption_key is None else {"ISSUELAKE_ENCRYPTION_KEY": self.encryption_key}
+        return key | {variable: getattr(self, name) for name, variable in VARIABLES.items()}
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The resource that `environment` tells of."""
+        told: dict[str, Any] = {name: os.environ[variable] for name, variable in VARIABLES.items()}
+        return cls(encryption_key=os.environ.get("ISSUELAKE_ENCRYPTION_KEY"), **told)
+
     def backends(self) -> list[Configured]:
         """What is configured, in the order in which it is used. Raises `ConfigError`."""
+        return configured(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """What is configured, as a configuration file has it. Raises `ConfigError`."""
         if not self.storage:
             if self.encryption_key is not None:
                 raise ConfigError(
                     "encryption_key goes with storage; without one, put it into the file that"
                     " ISSUELAKE_CONFIG names."
                 )
-            return configured(configuration())
+            return configuration()
         document = configuration(self.storage)
         [name] = document["storage_config"]
         if options := _options("storage_options", self.storage_options):
@@ -63,7 +107,7 @@ class LakeResource(ConfigurableResource[Backend]):
             document["storage_config"][FSSPEC]["storage_options"] = options
         if self.encryption_key is not None:
             document["storage_config"][name]["encryption_key"] = self.encryption_key
-        return configured(document)
+        return document
 
     @property
     def options_of_inbox(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@
     │   └── QueryError        a filter or an SQL statement
     ├── StorageError          the storage refused or could not be reached
     │   └── Vanished          a listed file was gone when it was opened: list again
+    ├── EngineError           a cluster could not be reached, or did not do what it was given
     └── LimitExceeded         a row, size or time limit that the caller can raise
 
 Every message is one sentence that says what happened, where, and what to do next.
@@ -34,6 +35,10 @@ class StorageError(IssuelakeError):
 
 class Vanished(StorageError):
     """A file that was listed has gone since; a reader lists again and goes on."""
+
+
+class EngineError(IssuelakeError):
+    """The engine that the work was spread over could not be reached, or gave it up."""
 
 
 class LimitExceeded(IssuelakeError):

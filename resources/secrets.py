@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -26,6 +27,20 @@ def secrets_in(options: Mapping[str, Any]) -> frozenset[str]:
     found = {part for value in _values(options) for part in (value, *_PART.findall(value))}
     spelt = {form for value in found for form in (value, quote(value, safe=""), quote_plus(value))}
     return frozenset(value for value in spelt if len(value) >= _SHORTEST)
+
+
+def by_name(value: Any, secret: bool = False) -> Any:
+    """`value`, a configuration, with `${NAME}` in place of each secret that stands in a variable NAME.
+
+    What is `secret` is told by the names of keys, as in `secrets_in`.
+    """
+    if isinstance(value, Mapping):
+        return {key: by_name(member, secret or _is_secret(str(key))) for key, member in value.items()}
+    if isinstance(value, list):
+        return [by_name(member, secret) for member in value]
+    if secret and isinstance(value, str) and len(value) >= _SHORTEST:
+        return next((f"${{{name}}}" for name, held in os.environ.items() if held == value), value)
+    return value
 
 
 def hide(text: str, secrets: frozenset[str]) -> str:
@@ -56,7 +71,7 @@ def without_secrets(url: str) -> str:
 def _values(options: Mapping[str, Any], secret: bool = False) -> Iterator[str]:
     """The values whose names, or the names of what they stand in, are secret, and what URLs hold."""
     for name, value in options.items():
-        told = secret or bool(_SECRET_OPTION.search(name) and not _NOT_SECRET.search(name))
+        told = secret or _is_secret(name)
         if isinstance(value, Mapping):
             yield from _values(value, told)
         elif isinstance(value, list):
@@ -66,6 +81,10 @@ def _values(options: Mapping[str, Any], secret: bool = False) -> Iterator[str]:
                 yield value
             if "://" in value:
                 yield from _in_url(value)
+
+
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET_OPTION.search(name) and not _NOT_SECRET.search(name))
 
 
 def _in_url(url: str) -> Iterator[str]:

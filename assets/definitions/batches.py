@@ -1,6 +1,6 @@
 """The inbox, the ingest of what waits there, and the check of what was rejected."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from dagster import (
@@ -19,9 +19,12 @@ from dagster import (
 
 from assets.definitions import reports
 from assets.definitions.calendar import with_partition
+from assets.definitions.launching import launch
 from assets.definitions.shell import RETRIES, bars, no_retry_for_mistakes
 from assets.inbox import Inbox, Taken, Waiting, take_in, waiting
-from assets.ingest import Ingested
+from assets.ingest import Ingested, ingest
+from assets.launched import Work
+from assets.sources import RunFile
 from resources.dagster_resources import LakeResource
 
 REJECTED_SHARE = "rejected_share"
@@ -82,7 +85,13 @@ def batches(context: AssetExecutionContext, lake: LakeResource) -> Iterator[Mate
             reports.tell(context.op_execution_context, reports.changed_days(opened, days))
             reports.tell(context.op_execution_context, reports.evaluations(opened, days))
 
-        taken = take_in(opened, inbox_of(lake), report)
+        def ingesting(files: Sequence[RunFile]) -> Ingested:
+            if lake.is_launched:
+                return launch(context.op_execution_context, lake, Work.INGEST, Ingested, files)
+            with lake.workers(opened) as engine:
+                return ingest(opened, files, engine=engine)
+
+        taken = take_in(inbox_of(lake), ingesting, report)
     yield MaterializeResult(
         metadata=_describe_taken(taken),
         check_results=[_rejected_share(taken.ingested, lake)],

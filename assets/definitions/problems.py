@@ -5,9 +5,11 @@ from datetime import timedelta
 
 from dagster import AssetExecutionContext, FreshnessPolicy, MaterializeResult, MetadataValue, asset
 
+from assets.definitions.launching import launch
 from assets.definitions.reports import ISSUES, RUNS
 from assets.definitions.shell import RETRIES, bars, no_retry_for_mistakes, table
 from assets.definitions.summary import DAY_CHANGED
+from assets.launched import Work
 from assets.problems.counts import Counts, counts_by_status
 from assets.problems.update import Updated, bring_up_to_date
 from resources.dagster_resources import LakeResource
@@ -33,7 +35,11 @@ def problems(context: AssetExecutionContext, lake: LakeResource) -> MaterializeR
     with no_retry_for_mistakes():
         opened = lake.open()
         started = time.monotonic()
-        updated = bring_up_to_date(opened)
+        if lake.is_launched:
+            updated = launch(context.op_execution_context, lake, Work.PROBLEMS, Updated)
+        else:
+            with lake.workers(opened) as engine:
+                updated = bring_up_to_date(opened, engine=engine)
         counts = counts_by_status(opened)
     context.log.info(f"{len(updated.days)} days were worked out.")
     seconds = MetadataValue.float(round(time.monotonic() - started, 3))

@@ -19,7 +19,7 @@ from dagster import (
 from assets.definitions.reports import DAILY_SUMMARY
 from assets.definitions.shell import PICTURE_ROWS, RETRIES, bars, no_retry_for_mistakes, table
 from assets.definitions.summary import DAY_CHANGED
-from assets.trends.kept import Kept, keep
+from assets.trends.kept import Kept, keep_all
 from assets.trends.model import Grain
 from resources.dagster_resources import LakeResource
 
@@ -53,12 +53,14 @@ def trends(context: AssetExecutionContext, lake: LakeResource) -> Iterator[Mater
     """Issues, scores, problems new, fixed and open, in every period since the first run."""
     with no_retry_for_mistakes():
         opened = lake.open()
-        for grain, name in NAMES.items():
+        with lake.workers(opened) as engine:
             started = time.monotonic()
-            kept = keep(opened, grain)
-            context.log.info(f"{name}: {kept.table.num_rows} rows in {kept.path}")
-            seconds = MetadataValue.float(round(time.monotonic() - started, 3))
-            yield MaterializeResult(name, metadata=_describe(grain, kept) | {"seconds": seconds})
+            for grain, kept in keep_all(engine):
+                name = NAMES[grain]
+                context.log.info(f"{name}: {kept.table.num_rows} rows in {kept.path}")
+                seconds = MetadataValue.float(round(time.monotonic() - started, 3))
+                yield MaterializeResult(name, metadata=_describe(grain, kept) | {"seconds": seconds})
+                started = time.monotonic()
 
 
 def _describe(grain: Grain, kept: Kept) -> dict[str, MetadataValue]:

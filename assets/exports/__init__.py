@@ -19,6 +19,8 @@ from resources.lake import layout
 if TYPE_CHECKING:
     import duckdb
 
+    from resources.engines import Engine
+
 
 def export(
     storage: Storage,
@@ -28,13 +30,15 @@ def export(
     manifest: bool = False,
     storage_options: dict[str, Any] | None = None,
     limit: int | None = None,
+    engine: Engine | None = None,
 ) -> Answer:
     """Write the issues that `query` selects, in its order, to `export_path`, and say what was written.
 
     `export_path` is a local path, the URL of any fsspec storage (which `storage_options` go to), or
     `-` for standard output. An `export_format` of None leaves it to the suffix of the path. An
     export is not paged: `query.limit` does not apply, `limit` does. `manifest` writes a file beside
-    it that says what it was made of.
+    it that says what it was made of. Where days can simply follow each other in it, the workers of an
+    `engine`, which must be one that has the storage's lake, make some days each.
 
     Under `issues_data` the answer has `export_path`, `export_format`, `exported_count`, `bytes`,
     `sha256`, and `manifest_path` where there is one. Raises `UsageError` for a format, path or limit
@@ -69,9 +73,13 @@ def export(
                 raise
             return count, lake_part(selection, storage) if manifest else None
 
+        from assets.exports import joining
         from assets.exports.selection import COLUMNS
 
-        count, lake = reading(storage, work, compiled, (layout.ISSUES,), compiled.asking_for(*COLUMNS))
+        if engine is not None and joining.may_join(engine, chosen, query, limit, manifest):
+            count, lake = joining.export(engine, storage.backend, query, chosen, made), None
+        else:
+            count, lake = reading(storage, work, compiled, (layout.ISSUES,), compiled.asking_for(*COLUMNS))
         written = {"exported_count": count, "bytes": made.stat().st_size, "sha256": _sha256(made)}
         beside = folder / "manifest"
         if manifest:

@@ -48,6 +48,22 @@ class Asked:
         return None if self.moment is None else self.moment.date()
 
 
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """The plugins from `first` on that come before `end`, by name; None: from the first, to the last."""
+
+    first: str | None = None
+    end: str | None = None
+
+    def where(self, of: str = "") -> str:
+        """As a condition on `target_plugin`."""
+        bounds = ((">=", self.first), ("<", self.end))
+        conditions = [
+            f"{of}target_plugin {sign} {literal(name)}" for sign, name in bounds if name is not None
+        ]
+        return " AND ".join(conditions) or "true"
+
+
 def moment_of(text: str, option: str = "--as-of") -> datetime:
     """The last moment of a day (`2025-08-29`), or a date-time, UTC. Raises `UsageError`."""
     try:
@@ -106,15 +122,27 @@ def define(connection: duckdb.DuckDBPyConnection, files: Files, base: Base, aske
     return opened
 
 
-def define_lives(connection: duckdb.DuckDBPyConnection, files: Files, base: Base, asked: Asked) -> list[str]:
-    """Create `problem_lives`: what ended up to `base` (`lives_ended`), and the rest (`lives_since`)."""
+def define_lives(
+    connection: duckdb.DuckDBPyConnection,
+    files: Files,
+    base: Base,
+    asked: Asked,
+    plugins: Plugins | None = None,
+) -> list[str]:
+    """Create `problem_lives`: what ended up to `base` (`lives_ended`), and the rest (`lives_since`).
+
+    The rest is that of some `plugins`, of all without.
+    """
+    plugins = plugins or Plugins()
     opened = [
-        *_view(connection, "lives_before", files, [base.open_path] if base.open_path else []),
+        *_view(
+            connection, "lives_before", files, [base.open_path] if base.open_path else [], plugins.where()
+        ),
         *_view(connection, "lives_ended", files, list(base.closed_paths)),
     ]
     since = sql("assets.problems", "lives_since").format(
-        scopes=scopes(_span(base, asked)),
-        issues_span=_span(base, asked, "issues."),
+        scopes=scopes(f"{_span(base, asked)} AND {plugins.where()}"),
+        issues_span=f"{_span(base, asked, 'issues.')} AND {plugins.where('issues.')}",
         rule=f"coalesce(seen.rule, {rule_in('seen.details')})",
     )
     connection.execute(f"CREATE OR REPLACE TEMP VIEW lives_since AS {since}")
@@ -129,15 +157,17 @@ def scopes(span: str, runs: str = ALL_RUNS) -> str:
     return sql("assets.problems", "scopes").format(runs=runs, span=span, longest=_LONGEST_GLOB, regex=_REGEX)
 
 
-def _view(connection: duckdb.DuckDBPyConnection, name: str, files: Files, paths: list[str]) -> list[str]:
-    """Create the view `name` of the lives in `paths`; the local files that it reads."""
+def _view(
+    connection: duckdb.DuckDBPyConnection, name: str, files: Files, paths: list[str], where: str = "true"
+) -> list[str]:
+    """Create the view `name` of the lives in `paths` that meet `where`; the local files that it reads."""
     names = files.paths(paths)
     if names:
         columns = ", ".join(f"{column.name}::{duckdb_type(column)} AS {column.name}" for column in LIVES)
         connection.execute(f"SET VARIABLE {name} = $1", [names])
         parts = sql_parts(files.key)
         source = f"read_parquet(getvariable('{name}'){parts['encryption']})"
-        rows = f"SELECT {columns} FROM (FROM {source}{parts['barrier']})"
+        rows = f"SELECT {columns} FROM (FROM {source}{parts['barrier']}) WHERE {where}"
     else:
         nothing = ", ".join(f"NULL::{duckdb_type(column)} AS {column.name}" for column in LIVES)
         rows = f"SELECT {nothing} WHERE false"

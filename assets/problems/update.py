@@ -12,17 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from assets.days import DayVersion, versions_of_all
 from assets.problems import state
 from assets.problems.columns import LIVES
-from assets.problems.relation import Asked, all_seen, define_lives
+from assets.problems.relation import Asked, Plugins, all_seen, define_lives
 from assets.problems.state import Base, Closed, Kept, Keys
 from assets.retention import outlines
-from resources.backend import Backend
-from resources.encryption import Key
+from resources.backend import RUNS, Backend
+from resources.engines import Engine, Local
 from resources.errors import StorageError
 from resources.files import Files
 from resources.schema import arrow_schema
@@ -30,12 +30,13 @@ from resources.session import sql
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 GRACE = 3600.0
 """Seconds for which files that are not needed any more stay, for readers who have listed them."""
 
 SPAN_ISSUES = 250_000
-"""Up to so many issues, several months are worked out in one go."""
+"""Up to so many issues for each worker, several months are worked out in one go."""
 
 _ORDER = ("target_plugin", "file_path", "fingerprint", "opened_at", "opened_stored_at", "opened_run_id")
 """The order of lives in a file, as `sql/lives_kept.sql` has it."""
@@ -56,35 +57,46 @@ class Updated:
     """In the days that were worked out."""
 
 
-def bring_up_to_date(lake: Backend, grace: float = GRACE) -> Updated:
-    """Work out what is not kept yet and keep it; durable on return. Raises `StorageError`.
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """What became of some plugins' problems in the days `found`; in the order in which it is kept."""
 
-    Doing it twice, or in two places at once, is doing it once.
+    found: list[DayVersion]
+    open_lives: pa.Table
+    ended_lives: pa.Table
+
+
+def bring_up_to_date(lake: Backend, grace: float = GRACE, engine: Engine | None = None) -> Updated:
+    """Work out what is not kept yet and keep it; durable on return.
+
+    An `engine`, which must be one whose workers have `lake`, works some plugins out on each. Doing it
+    twice, or in two places at once, is doing it once. Raises `StorageError` and `EngineError`.
     """
+    engine = engine or Local(lake)
     held = versions_of_all(lake, outlines.days(lake))
     keys = state.keys(held)
     base = Kept(lake.files).base(keys)
     pending = [version for version in held if base.day is None or version.day > base.day]
     known = {day: key for day, key in keys.items() if base.day is not None and day <= base.day}
     open_now = ended = 0
-    for span in _spans(pending):
-        base, fresh, open_now, closed = _work_out(lake, base, span)
+    for span in _spans(pending, SPAN_ISSUES * engine.at_once):
+        base, fresh, open_now, closed = _work_out(lake, engine, base, span)
         known |= fresh
         ended += closed
     _tidy(lake.files, known, grace)
     return Updated(Kept(lake.files).base(known), tuple(v.day for v in pending), open_now, ended)
 
 
-def try_to_keep(lake: Backend) -> None:
+def try_to_keep(lake: Backend, engine: Engine | None = None) -> None:
     """Bring what is kept up to date where that is possible, for the question at hand and later ones.
 
-    Who may only read gets the same answers, a little later.
+    Who may only read gets the same answers, a little later. Raises `EngineError`.
     """
     with suppress(StorageError):
-        bring_up_to_date(lake)
+        bring_up_to_date(lake, engine=engine)
 
 
-def _spans(pending: Sequence[DayVersion]) -> Iterator[list[date]]:
+def _spans(pending: Sequence[DayVersion], most: int) -> Iterator[list[date]]:
     """The days of `pending`: whole months, several where these are small, the newest two days alone."""
     older, newest = pending[:-2], pending[-2:]
     span: list[date] = []
@@ -92,7 +104,7 @@ def _spans(pending: Sequence[DayVersion]) -> Iterator[list[date]]:
     for _, group in groupby(older, lambda version: _month(version.day)):
         month = list(group)
         issues = sum(version.issues for version in month)
-        if span and size + issues > SPAN_ISSUES:
+        if span and size + issues > most:
             yield span
             span, size = [], 0
         span += [version.day for version in month]
@@ -103,45 +115,77 @@ def _spans(pending: Sequence[DayVersion]) -> Iterator[list[date]]:
         yield [version.day]
 
 
-def _work_out(lake: Backend, base: Base, span: Sequence[date]) -> tuple[Base, Keys, int, int]:
+def _work_out(lake: Backend, engine: Engine, base: Base, span: Sequence[date]) -> tuple[Base, Keys, int, int]:
     """Keep the state as of the end of `span`: the state, its keys, how many lives go on and ended."""
+    import pyarrow as pa
 
-    def work(connection: duckdb.DuckDBPyConnection) -> tuple[list[DayVersion], bytes, bytes, int, int]:
+    from resources.lake.parquet import encode
+
+    while True:
+        tasks = [(base, span[0], span[-1], plugins) for plugins in _plugins(lake, span, engine.at_once)]
+        parts = list(engine.map(work_out, tasks))
+        # Rows may have come while one after the other was at it.
+        if all(part.found == parts[0].found for part in parts):
+            break
+    open_lives = pa.concat_tables([part.open_lives for part in parts])
+    ended_lives = pa.concat_tables([part.ended_lives for part in parts])
+    keys = state.keys(parts[0].found, base.key)
+    if not keys:  # all its runs have gone since the days were listed
+        return base, keys, open_lives.num_rows, 0
+    day, key = next(reversed(keys.items()))
+    closed = state.closed_path(day, key, base.key)
+    lake.files.publish(closed, encode(ended_lives, key=lake.files.key))
+    lake.files.publish(state.open_path(day, key), encode(open_lives, key=lake.files.key))
+    paths = (closed, *base.closed_paths)
+    return (
+        Base(day, key, state.open_path(day, key), paths),
+        keys,
+        open_lives.num_rows,
+        ended_lives.num_rows,
+    )
+
+
+def work_out(lake: Backend, what: tuple[Base, date, date, Plugins]) -> Lives:
+    """The lives of some plugins' problems as of the last of some days, given the state before them."""
+    base, first, last, plugins = what
+
+    def work(connection: duckdb.DuckDBPyConnection) -> Lives:
         found = all_seen(connection)  # days may have come since they were listed
-        define_lives(connection, lake.files, base, Asked())
+        define_lives(connection, lake.files, base, Asked(), plugins)
         connection.execute("CREATE OR REPLACE TEMP TABLE lives_now AS FROM lives_since")
         try:
-            [(going_on, ended)] = connection.execute(
-                "SELECT count(*) FILTER (fixed_at IS NULL), count(fixed_at) FROM lives_now"
-            ).fetchall()
-            key = lake.files.key
-            return found, _encoded(connection, False, key), _encoded(connection, True, key), going_on, ended
+            return Lives(found, _lives(connection, ended=False), _lives(connection, ended=True))
         finally:
             connection.execute("DROP TABLE lives_now")
 
-    found, open_lives, ended_lives, going_on, ended = outlines.reading(lake, work, span[0], span[-1])
-    keys = state.keys(found, base.key)
-    if not keys:  # all its runs have gone since the days were listed
-        return base, keys, going_on, 0
-    day, key = next(reversed(keys.items()))
-    closed = state.closed_path(day, key, base.key)
-    lake.files.publish(closed, ended_lives)
-    lake.files.publish(state.open_path(day, key), open_lives)
-    paths = (closed, *base.closed_paths)
-    return Base(day, key, state.open_path(day, key), paths), keys, going_on, ended
+    return outlines.reading(lake, work, first, last)
 
 
-def _encoded(connection: duckdb.DuckDBPyConnection, ended: bool, key: Key | None) -> bytes:
-    import pyarrow as pa
+def _lives(connection: duckdb.DuckDBPyConnection, ended: bool) -> pa.Table:
+    rows = connection.sql(sql("assets.problems", "lives_kept").format(ended=ended))
+    return rows.to_arrow_table().cast(arrow_schema(LIVES))
 
-    from resources.lake.parquet import ROW_GROUP_ROWS, encode_batches
 
-    schema = arrow_schema(LIVES)
-    reader = connection.sql(sql("assets.problems", "lives_kept").format(ended=ended)).to_arrow_reader(
-        ROW_GROUP_ROWS
-    )
-    tables = (pa.Table.from_batches([batch]).cast(schema) for batch in reader)
-    return encode_batches(schema, tables, key=key)
+def _plugins(lake: Backend, span: Sequence[date], count: int) -> list[Plugins]:
+    """All plugins, in up to `count` parts with about as many issues in `span` each, by name.
+
+    What is kept is in the order of their names.
+    """
+    if count == 1:
+        return [Plugins()]
+
+    def work(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
+        return connection.execute(sql("assets.problems", "issues_by_plugin")).fetchall()
+
+    bounds: list[str | None] = [None]
+    found = outlines.reading(lake, work, span[0], span[-1], (RUNS,))
+    share = sum(issues for _, issues in found) / count
+    seen = 0
+    for plugin, issues in found:
+        if seen >= share * len(bounds):
+            bounds.append(plugin)
+        seen += issues
+    return [Plugins(first, end) for first, end in pairwise([*bounds, None])]
 
 
 def _tidy(files: Files, keys: Keys, grace: float) -> None:

@@ -9,6 +9,7 @@ listed it.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from assets.problems.update import GRACE
 from assets.trends.figures import table
 from assets.trends.model import Asked, Grain
 from resources.backend import Backend
+from resources.engines import Engine
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +33,11 @@ class Kept:
     table: pa.Table
     path: str
     size: int
+
+
+def keep_all(engine: Engine) -> Iterator[tuple[Grain, Kept]]:
+    """Keep the trends of every grain, each by a task of `engine`. Raises as `keep`, and `EngineError`."""
+    return zip(Grain, engine.map(keep, Grain), strict=True)
 
 
 def keep(lake: Backend, grain: Grain, grace: float = GRACE) -> Kept:

@@ -54,6 +54,7 @@ def export(
     offset: o.OFFSET = 0,
     storage: o.STORAGE = None,
     config: o.CONFIG = None,
+    engine: o.ENGINE = "local",
     json: o.JSON = False,
 ) -> None:
     """Write issues to a file, a URL or standard output: all of them, in one of ten formats.
@@ -69,7 +70,7 @@ def export(
     `issuelake export --format ndjson --to - --from 2025-01-01 --until 2025-01-31 | wc -l`
     """
     from assets import exports
-    from pipelines.cli.opening import open_storage
+    from pipelines.cli.opening import open_storage, opened_engine
 
     if _DAY.fullmatch(to):
         raise UsageError(f"--to {to} looks like a day; --to says where to write, --until the last day.")
@@ -78,7 +79,9 @@ def export(
     if to == STANDARD_OUTPUT and sys.stdout.isatty() and not choose(format, to).text:
         raise UsageError(f"{format} is not for a terminal: redirect it into a file, or name one with --to.")
     query = query_of({name: value for name, value in locals().items() if name != "limit"})
-    done = exports.export(open_storage(storage, config), query, format, to, manifest, limit=limit)
+    opened = open_storage(storage, config)
+    with opened_engine(engine, opened, storage, config) as workers:
+        done = exports.export(opened, query, format, to, manifest, limit=limit, engine=workers)
     if json:
         print_json(done)
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli.options import CONFIG, JSON, STORAGE
+from pipelines.cli.options import CONFIG, ENGINE, JSON, STORAGE
 from pipelines.cli.output import print_json, safe
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def ingest(
     max_file_size: Annotated[
         int, typer.Option(metavar="MIB", min=1, help="Refuse files that hold more than this, unpacked.")
     ] = 256,
+    engine: ENGINE = "local",
 ) -> None:
     """Store run files; every run is stored, a duplicate, or kept as rejected with the reason.
 
@@ -54,16 +55,21 @@ def ingest(
     `my-validator --json | issuelake ingest -`
 
     `ruff check --output-format sarif | issuelake ingest - --plugin billing`
+
+    `issuelake ingest s3://ci-artifacts/runs --storage s3://team/issues --engine dask://scheduler:8786`
     """
     from assets import ingest as ingesting
     from assets import sources as run_files
     from assets.answers import selection
-    from pipelines.cli.opening import open_storage
+    from pipelines.cli.opening import open_storage, opened_engine
 
     opened = open_storage(storage, config)
     files = run_files.find(sources, skip=opened.backend.url, plugin=plugin)
-    with _progress(files, quiet=json) as progress:
-        done = ingesting.ingest(opened.backend, files, max_file_size * _MEBIBYTE, progress)
+    with (
+        opened_engine(engine, opened, storage, config) as workers,
+        _progress(files, quiet=json) as progress,
+    ):
+        done = ingesting.ingest(opened.backend, files, max_file_size * _MEBIBYTE, progress, workers)
     if json:
         print_json(
             {

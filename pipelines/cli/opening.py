@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager
 
 from pipelines import opening
 from pipelines.cli.output import safe
-from resources.config import Storage
+from resources.config import Storage, configuration
+from resources.engines import Engine, open_engine
 
 _opened: list[Storage] = []
 
@@ -16,6 +18,16 @@ def open_storage(storage: str | None = None, config: str | None = None) -> Stora
     opened = opening.open_storage(storage, config)
     _opened.append(opened)
     return opened
+
+
+def opened_engine(
+    address: str, opened: Storage, storage: str | None, config: str | None
+) -> AbstractContextManager[Engine]:
+    """The engine of `--engine`, whose workers have what `opened` is, of the options it was opened by.
+
+    Raises `UsageError` and `EngineError` when it is entered.
+    """
+    return open_engine(address, configuration(storage, config), opened.backend)
 
 
 def tell_what_was_passed_over() -> None:

@@ -28,6 +28,17 @@ CONFIG = Annotated[
         rich_help_panel="Storage",
     ),
 ]
+ENGINE = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        envvar="ISSUELAKE_ENGINE",
+        metavar="ENGINE",
+        help="Who does the work: local, or a cluster (dask://HOST:PORT, spark://HOST:PORT, spark:MASTER,"
+        " sc://HOST:PORT); see docs/engines.md.",
+        rich_help_panel="Storage",
+    ),
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 PLUGIN = Annotated[str | None, typer.Option("--plugin", "-p", help="Only this plugin's runs.")]
 DATE_FROM = Annotated[
@@ -63,6 +74,7 @@ __all__ = [
     "DATE_FROM",
     "DATE_TO",
     "DEFAULT_LIMIT",
+    "ENGINE",
     "FILE_PATH",
     "FINGERPRINT",
     "JSON",

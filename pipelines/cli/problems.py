@@ -54,6 +54,7 @@ def problems(
     offset: o.OFFSET = 0,
     storage: o.STORAGE = None,
     config: o.CONFIG = None,
+    engine: o.ENGINE = "local",
     json: o.JSON = False,
 ) -> None:
     """List problems, the worst first: what became of each, what was decided, how long it may stay.
@@ -73,11 +74,13 @@ def problems(
     from assets.problems.relation import Asked, moment_of
     from assets.problems.sla import sla_days as days_of
     from assets.problems.update import try_to_keep
-    from pipelines.cli.opening import open_storage
+    from pipelines.cli.opening import open_storage, opened_engine
 
-    lake = open_storage(storage, config).backend
+    opened = open_storage(storage, config)
+    lake = opened.backend
     asked = Asked(moment_of(as_of) if as_of else None, days_of(sla_days or ()))
-    try_to_keep(lake)
+    with opened_engine(engine, opened, storage, config) as workers:
+        try_to_keep(lake, workers)
     filters = Filters(status or (), severity or (), plugin, triage or (), sla, limit, offset)
     page = listed(lake, filters, asked)
     if json:

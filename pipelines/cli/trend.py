@@ -97,6 +97,7 @@ def trend(
     ] = Chart.SEVERITY,
     storage: o.STORAGE = None,
     config: o.CONFIG = None,
+    engine: o.ENGINE = "local",
     json: o.JSON = False,
 ) -> None:
     """Show how it goes: issues, scores, problems new, fixed and open, by day, week or month.
@@ -115,12 +116,14 @@ def trend(
     """
     from assets.problems.update import try_to_keep
     from assets.trends import figures, model
-    from pipelines.cli.opening import open_storage
+    from pipelines.cli.opening import open_storage, opened_engine
 
-    lake = open_storage(storage, config).backend
+    opened = open_storage(storage, config)
+    lake = opened.backend
     last = _day("--to", date_to) if date_to else _newest(lake)
     first = _day("--from", date_from) if date_from else _before(last, by)
-    try_to_keep(lake)
+    with opened_engine(engine, opened, storage, config) as workers:
+        try_to_keep(lake, workers)
     found = figures.read(lake, model.Asked(first, last, plugin, model.Grain(by)))
     if json:
         print_json(_document(found))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import CONFIG, JSON, STORAGE
+from pipelines.cli.options import CONFIG, ENGINE, JSON, STORAGE
 from pipelines.cli.output import ONE_LINE, Heading, console, print_json, safe, table
 from resources.errors import UsageError
 
@@ -128,6 +128,7 @@ def compact(
     ] = 60.0,
     storage: STORAGE = None,
     config: CONFIG = None,
+    engine: ENGINE = "local",
     json: JSON = False,
 ) -> None:
     """Make one sorted file of each day's files. Answers do not change; reading gets quicker.
@@ -137,13 +138,17 @@ def compact(
     `issuelake compact`
 
     `issuelake compact --day 2025-08-29 --grace 0`
+
+    `issuelake compact --storage s3://team/issues --engine dask://scheduler:8786`
     """
     from rich.console import Console
     from rich.progress import Progress
 
-    from pipelines.cli.opening import open_storage
+    from assets.upkeep import maintain
+    from pipelines.cli.opening import open_storage, opened_engine
 
-    lake = open_storage(storage, config).backend
+    opened = open_storage(storage, config)
+    lake = opened.backend
     period = timedelta(minutes=grace)
     try:
         chosen = None if day is None else date.fromisoformat(day)
@@ -155,7 +160,8 @@ def compact(
         total = len(lake.days())
         with Progress(console=Console(stderr=True), transient=True, disable=json) as progress:
             task = progress.add_task("Compacting days", total=total)
-            done = lake.maintain(period, lambda _: progress.advance(task)).days
+            with opened_engine(engine, opened, storage, config) as workers:
+                done = maintain(workers, lake, period, lambda _: progress.advance(task)).days
     written = [c for c in done if c.written]
     before, after = sum(c.files_before for c in done), sum(c.files_after for c in done)
     if json:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from resources.contract import Rejection
     from resources.encryption import Key
     from resources.health import Health
+    from resources.lake.batch import Batch
     from resources.lake.compact import Compacted
     from resources.lake.index import Index
     from resources.lake.maintain import Maintained
@@ -59,8 +60,17 @@ class Lake(Backend):
             self._refuse_another_key()
         return plan(self.files, self._index, parts)
 
+    def stage(self, batch: Batch, issues_files: dict[date, bytes]) -> None:
+        """Publish the issues files of `batch`, which somebody else is to commit; invisible until then."""
+        from resources.lake.write import publish_issues
+
+        publish_issues(self.files, batch, issues_files)
+
     def commit(self, plan: Plan, issues_files: Sequence[Iterable[tuple[date, bytes]]]) -> Appended:
-        """Store what was planned, given what each of its batches lays out; durable on return."""
+        """Store what was planned, given what each of its batches lays out, nothing where it was staged.
+
+        Durable on return.
+        """
         from resources.lake.write import commit
 
         return commit(self.files, self._index, plan, issues_files)
@@ -130,13 +140,20 @@ class Lake(Backend):
         return compact_day(self.files, day, DEFAULT_GRACE if grace is None else grace)
 
     def maintain(
-        self, grace: timedelta | None = None, on_day: Callable[[Compacted], None] | None = None
+        self,
+        grace: timedelta | None = None,
+        on_day: Callable[[Compacted], None] | None = None,
+        compact: Callable[[Sequence[date]], Iterable[Compacted]] | None = None,
     ) -> Maintained:
-        """Compact every day, complete the hints, bring the index up to date."""
+        """Compact every day, complete the hints, bring the index up to date.
+
+        `compact` calls `compact_day` for days elsewhere than in this process.
+        """
         from resources.lake.compact import DEFAULT_GRACE
         from resources.lake.maintain import maintain
 
-        return maintain(self.files, self._index, DEFAULT_GRACE if grace is None else grace, on_day=on_day)
+        period = DEFAULT_GRACE if grace is None else grace
+        return maintain(self.files, self._index, period, compact, on_day)
 
     def stored(self, days: Sequence[date], table: str) -> dict[date, tuple[int, int]]:
         """How many files of `table`, and how many bytes, each of `days` has."""

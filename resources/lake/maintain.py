@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -29,16 +29,20 @@ def maintain(
     files: Files,
     index: Index,
     grace: timedelta = DEFAULT_GRACE,
-    days: list[date] | None = None,
+    compact: Callable[[Sequence[date]], Iterable[Compacted]] | None = None,
     on_day: Callable[[Compacted], None] | None = None,
 ) -> Maintained:
-    """Add missing hints, compact `days` (None: every day), bring the index up to date."""
+    """Add missing hints, compact every day, bring the index up to date.
+
+    `compact` compacts days elsewhere than here, in their order.
+    """
     hints_added = add_missing_hints(files)
+    days = layout.days(files)
     compacted = []
-    for day in layout.days(files) if days is None else days:
-        compacted.append(compact_day(files, day, grace))
+    for done in (compact_day(files, day, grace) for day in days) if compact is None else compact(days):
+        compacted.append(done)
         if on_day is not None:
-            on_day(compacted[-1])
+            on_day(done)
     if any(c.written for c in compacted):
         layout.relisting(lambda: _fold(index, layout.data_files(files)))
     files.sweep(time.time() - ORPHAN_AGE.total_seconds())

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import reduce
 from itertools import pairwise
 
 import pyarrow as pa
@@ -29,7 +30,7 @@ from resources.lake.index import Copy, Index
 from resources.lake.marks import TICK, Hint, read_deletions, write_hints
 from resources.lake.parquet import encode
 from resources.lake.verdict import COPIED, Appended, Verdict, judge_copies
-from resources.schema import RUNS, arrow_schema
+from resources.schema import RUNS, SEVERITY_COUNTS, arrow_schema
 
 PUBLISHERS = 32
 """Files on their way at a time: a storage far away answers slowly, but many at once."""
@@ -70,7 +71,7 @@ def plan(files: Files, index: Index, parts: Sequence[pa.Table]) -> Plan:
         first += part.num_rows
     stored = [batch for batch in batches if batch is not None]
     result.days = {day for batch in stored for day in batch.days}
-    result.issues_stored = sum(batch.issue_count() for batch in stored)
+    result.issues_stored = _issues_stored(runs, result)
     return Plan(batches, result, listing)
 
 
@@ -85,16 +86,17 @@ def prepare(
     batch = _batch(runs, verdicts, None) if verdicts else None
     if batch is not None:
         result.days = set(batch.days)
-        result.issues_stored = batch.issue_count()
+        result.issues_stored = _issues_stored(runs, result)
     return batch, result
 
 
 def commit(
     files: Files, index: Index, plan: Plan, issues_files: Sequence[Iterable[tuple[date, bytes]]]
 ) -> Appended:
-    """Store what was planned; durable on return. `issues_files` has what each batch lays out.
+    """Store what was planned; durable on return.
 
-    A file is on its way as soon as it is made. Raises `StorageError`; whatever was published by then is
+    `issues_files` has what each batch lays out, nothing of one whose issues `publish_issues` has published;
+    a file is on its way as soon as it is made. Raises `StorageError`; whatever was published by then is
     either whole or invisible.
     """
     batches = [batch for batch in plan.batches if batch is not None]
@@ -160,6 +162,13 @@ def judge(
     return verdicts, result
 
 
+def _issues_stored(runs: pa.Table, result: Appended) -> int:
+    """How many issues the runs have that are no duplicates, each as if it had been stored by itself."""
+    rows = [row for row in range(runs.num_rows) if row not in result.duplicate_rows]
+    counts = reduce(pc.add, (runs[name] for name in SEVERITY_COUNTS))
+    return int(pc.sum(counts.take(pa.array(rows, pa.int64()))).as_py() or 0)
+
+
 def _batch(runs: pa.Table, verdicts: dict[int, Verdict], key: Key | None) -> Batch:
     """The rows of `runs` to store, in the order that their files have."""
     runs = runs.drop_columns([COPIED]) if COPIED in runs.column_names else runs
@@ -213,10 +222,32 @@ def _hints(runs: pa.Table, verdicts: dict[int, Verdict]) -> list[Hint]:
     return hints
 
 
-def _publish(files: Files, batches: Iterable[tuple[Batch, Iterable[tuple[date, bytes]]]]) -> list[_Written]:
-    def issues_file(batch: Batch, day: date, data: bytes) -> None:
-        files.publish(layout.data_path(layout.ISSUES, day, batch.batch_id), data, renew=True)
+def publish_issues(files: Files, batch: Batch, by_day: dict[date, bytes]) -> None:
+    """Publish the issues files that `batch` laid out; they mean nothing until it is committed."""
+    with ThreadPoolExecutor(PUBLISHERS) as pool:
+        list(pool.map(lambda item: _publish_issues_file(files, batch, *item), by_day.items()))
 
+
+def _publish_issues_file(files: Files, batch: Batch, day: date, data: bytes) -> None:
+    files.publish(layout.data_path(layout.ISSUES, day, batch.batch_id), data, renew=True)
+
+
+def _refuse_missing(files: Files, batches: Sequence[Batch]) -> None:
+    """Raises `StorageError` where issues files that others published of `batches` are not there."""
+    if not batches:
+        return
+    found = [(day, batch.batch_id) for batch in batches for day in batch.days]
+    expected = {layout.data_path(layout.ISSUES, day, batch_id) for day, batch_id in found}
+    days = sorted({day for day, _ in found})
+    there = {e.path for e in files.list_many([layout.day_folder(layout.ISSUES, day) for day in days])}
+    if missing := sorted(expected - there):
+        raise StorageError(
+            f"What the workers wrote is not in {files.url} ({missing[0]} is missing): give the lake as a"
+            " folder or URL that is the same storage for all of them and for this process."
+        )
+
+
+def _publish(files: Files, batches: Iterable[tuple[Batch, Iterable[tuple[date, bytes]]]]) -> list[_Written]:
     def runs_file(batch: Batch, day: date, data: Future[bytes]) -> None:
         files.publish(layout.data_path(layout.RUNS, day, batch.batch_id), data.result())
 
@@ -227,12 +258,13 @@ def _publish(files: Files, batches: Iterable[tuple[Batch, Iterable[tuple[date, b
             of_batch: dict[date, bytes] = {}
             for day, data in laid_out:
                 of_batch[day] = data
-                on_their_way.append(pool.submit(issues_file, batch, day, data))
+                on_their_way.append(pool.submit(_publish_issues_file, files, batch, day, data))
             written.append((batch, of_batch))
         every = [(batch, day) for batch, _ in written for day in batch.days]
         made = [pool.submit(encode, batch.runs_of(day), key=files.key) for batch, day in every]
         for issues in on_their_way:
             issues.result()
+        _refuse_missing(files, [batch for batch, of_batch in written if not of_batch])
         write_hints(files, [hint for batch, _ in written for hint in batch.hints])
         list(pool.map(runs_file, *zip(*every, strict=True), made))
     return written
@@ -261,7 +293,7 @@ def _look_again(
         for batch, issues in written:
             for day in batch.days:
                 path = layout.data_path(layout.ISSUES, day, batch.batch_id)
-                if path not in there:
+                if issues and path not in there:  # what others published is as they left it
                     files.publish(path, issues[day], renew=True)
         listing, others = looking.result()
     if others:
