@@ -29,7 +29,7 @@ _DISTINCT_SHARE = 0.5
 _SAMPLE = 4096
 """Rows that are looked at to tell whether the values of a column repeat."""
 
-_STATISTICS = [
+STATISTICS = [
     "validation_run_id",
     "timestamp",
     "target_plugin",
@@ -85,7 +85,7 @@ def encode_batches(
     written = pa.schema(fields)
     options = _OPTIONS | {
         "use_dictionary": sorted(repeated | _REPEATED & set(schema.names)),
-        "write_statistics": [name for name in _STATISTICS if name in schema.names],
+        "write_statistics": [name for name in STATISTICS if name in schema.names],
     }
     if key is not None:
         options |= {**_ONE_PAGE, "encryption_properties": key.to_write()}
