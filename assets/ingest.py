@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Self
@@ -31,6 +32,7 @@ from resources.backend import Backend
 from resources.contract import Delivery, Rejection
 from resources.lake import Lake
 from resources.lake.verdict import Appended
+from resources.telemetry import Span, span
 
 WINDOW_BYTES = 128 * 1024 * 1024
 """Of input, as it comes; what a window needs in memory is between a fifth and three times as much."""
@@ -84,7 +86,7 @@ def ingest(
         # the time: twice the system time, and a third more memory at the peak.
         pa.set_memory_pool(pa.system_memory_pool())
     portions = sources.portions(files)
-    with _Storing(lake, progress) as storing:
+    with span("ingest", backend=lake.name) as current, _Storing(lake, current, progress) as storing:
         if isinstance(lake, Lake) and _worth_a_worker(files):
             with Worker(max_file_bytes) as worker:
                 reader = Reader(max_file_bytes)
@@ -104,7 +106,7 @@ def ingest(
 
 def store_deliveries(lake: Backend, deliveries: Sequence[Delivery]) -> Ingested:
     """Store deliveries that are at hand already."""
-    with _Storing(lake) as storing:
+    with span("ingest", backend=lake.name) as current, _Storing(lake, current) as storing:
         reader = Reader()
         storing.seen(reader.read(0, deliveries))
         storing.store(reader)
@@ -156,10 +158,12 @@ def _read_from_both_ends(
 class _Storing:
     """Stores one window after the other, and counts."""
 
-    def __init__(self, lake: Backend, progress: Progress | None = None) -> None:
+    def __init__(self, lake: Backend, current: Span, progress: Progress | None = None) -> None:
         self.result = Ingested()
+        self._span = current
         self._lake = lake
         self._progress = progress
+        self._bytes = 0
         self._started = time.monotonic()
         self._stack = ExitStack()
         self._pending: Future[Appended] | None = None
@@ -173,11 +177,24 @@ class _Storing:
         with self._stack:
             if failed is None:
                 self._settle()
+            self._tell()
         self.result.seconds = round(time.monotonic() - self._started, 3)
+
+    def _tell(self) -> None:
+        done = self.result
+        self._span.tell(
+            files=done.files,
+            bytes=self._bytes,
+            runs=done.runs_stored,
+            issues=done.issues_stored,
+            duplicates=done.duplicates,
+            rejected=done.runs_rejected,
+        )
 
     def seen(self, amount: Amount) -> int:
         """Count what was read; its bytes."""
         self.result.files += amount.files
+        self._bytes += amount.size
         if self._progress is not None:
             self._progress(amount.files, amount.size)
         return amount.size
@@ -197,14 +214,18 @@ class _Storing:
         if not isinstance(self._lake, Lake):
             [part] = parts
             if part.runs.num_rows:
-                self._pending = self._publishing.submit(self._lake.append, part.runs, reader.issues)
+                self._publish(self._lake.append, part.runs, reader.issues)
             return
         plan = self._lake.plan([part.runs for part in parts])
         if worker is not None:
             worker.send("lay_out", plan.batches[1])
         files = [reader.lay_out(plan.batches[0])] + ([] if worker is None else [worker.receive()])
         laid_out = [by_day for by_day in files if by_day]
-        self._pending = self._publishing.submit(self._lake.commit, plan, laid_out)
+        self._publish(self._lake.commit, plan, laid_out)
+
+    def _publish(self, work: Callable[..., Appended], *arguments: object) -> None:
+        # In a copy of the context, so that a span over there is one of this ingest.
+        self._pending = self._publishing.submit(copy_context().run, work, *arguments)
 
     def _settle(self) -> None:
         if self._pending is not None:

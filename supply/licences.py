@@ -68,8 +68,8 @@ def objections(components: Iterable[dict[str, Any]]) -> list[str]:
         name = component["name"]
         given = [_said(entry) for entry in component.get("licenses", ())] or [SILENT.get(name)]
         found += [
-            f"{name} {component['version']}: {said or 'no licence is given'} is not allowed; look at it, then"
-            " add it to ALLOWED, NAMED, EXCEPTIONS or SILENT in supply/licences.py, or do without the package."
+            f"{name} {component['version']}: {said or 'no licence is given'} is not allowed; look at it,"
+            " then name it in supply/licences.py, or do without the package."
             for said in given
             if said is None or not _allowed(name, NAMED.get(said, said))
         ]

@@ -170,7 +170,17 @@ def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    do(python, "-m", "pip", "install", "--quiet", "--no-compile", "--constraint", ROOT / "constraints.txt", wheel)
+    do(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--constraint",
+        ROOT / "constraints.txt",
+        wheel,
+    )
     do(python, "-m", "pip", "check")
     assert do(command, "version").strip() == PROJECT["project"]["version"]
     do(command, "ingest", *sorted((ROOT / "examples" / "runs").glob("attrs-*.json")))
