@@ -33,6 +33,9 @@ test: check ## everything that must pass
 test-nfs: $(STAMP) ## the backend nfs on a real NFS server, in a guest; names the Debian packages that it lacks
 	tests/nfs/run $(abspath $(BIN))/python
 
+test-python: ## the wheel under the Python of another Debian release (RELEASE=trixie: 3.13); needs root and mmdebstrap
+	tests/python/run $(or $(RELEASE),trixie)
+
 check: $(STAMP) ## lint, format, types, layers, definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

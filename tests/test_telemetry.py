@@ -154,12 +154,13 @@ def test_ingest_backends_and_queries_are_told_of(receiver: Receiver, cli: Cli) -
 def test_what_fails_is_told_without_its_reason(receiver: Receiver, cli: Cli) -> None:
     (cli.folder / "s3.yaml").write_text(
         "storage_backend: aws_s3\nstorage_config:\n"
-        f"  aws_s3: {{bucket: away, timeout_seconds: 1, access_key_id: {SECRET},"
+        f"  aws_s3: {{bucket: away, timeout_seconds: 30, access_key_id: {SECRET},"
         f" secret_access_key: {SECRET}, endpoint_url: 'http://127.0.0.1:{servers.free_port()}'}}\n"
     )
-    cli.run("ingest", "run.json", "--config", "s3.yaml", code=1, **variables(receiver), AWS_MAX_ATTEMPTS="1")
-    [ingest] = receiver.of("issuelake.ingest")
-    assert (ingest["error.type"], ingest["status"]) == ("StorageError", 2)
+    cli.run("summary", "--config", "s3.yaml", code=1, **variables(receiver), AWS_MAX_ATTEMPTS="1")
+    for name in ("issuelake.query", "issuelake.backend.reading"):
+        [failed] = receiver.of(name)
+        assert (failed["error.type"], failed["status"]) == ("StorageError", 2)
     assert SECRET.encode() not in b"\n".join(receiver.bodies)
 
 
