@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo dev docs sbom test test-nfs check bench bench-scale soak clean
+.PHONY: help demo dev docs sbom test test-nfs test-python check audit bench bench-scale soak clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ test: check ## everything that must pass
 test-nfs: $(STAMP) ## the backend nfs on a real NFS server, in a guest; names the Debian packages that it lacks
 	tests/nfs/run $(abspath $(BIN))/python
 
+test-python: ## the wheel under the Python of another Debian release (RELEASE=trixie: 3.13); needs root and mmdebstrap
+	tests/python/run $(or $(RELEASE),trixie)
+
 check: $(STAMP) ## lint, format, types, layers, definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,6 +43,10 @@ check: $(STAMP) ## lint, format, types, layers, definitions
 	$(BIN)/lint-imports
 	$(BIN)/dagster definitions validate --module-name pipelines.definitions
 	$(BIN)/python -m docs.generate --check
+	$(BIN)/python -m supply.licences
+
+audit: $(STAMP) ## is any pinned version known to be vulnerable; exits with 3 where nobody could be asked
+	$(BIN)/python -m supply.audit
 
 bench: $(STAMP) ## speed against the named peers; see benchmarks/RESULTS.md
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench

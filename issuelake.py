@@ -39,7 +39,7 @@ def connect(storage: str | None = None, *, config: str | Path | None = None) -> 
 async def process(context: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Carry out the operation document in `context` and answer with a document, whatever happens.
 
-    The keys and answers are those of `docs/operations.md`. `config` may hold the same keys; those
+    The keys and answers are those of `docs/nine-operations.md`. `config` may hold the same keys; those
     of `context` win. Where neither says which storage, `ISSUELAKE_CONFIG` does, else the folder
     `lake` here. The work is done in a few threads of its own, so the event loop stays free.
     """

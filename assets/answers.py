@@ -22,6 +22,7 @@ from resources.config import Storage
 from resources.errors import QueryError
 from resources.schema import ISSUES, RUN_FIELDS, RUNS, SEVERITY_COUNTS
 from resources.session import sql
+from resources.telemetry import Value, traced
 
 if TYPE_CHECKING:
     import duckdb
@@ -66,6 +67,16 @@ def operation_result(operation: str, backend: str, records: int) -> Answer:
     }
 
 
+def _told(answered: Answer, *_: object) -> dict[str, Value]:
+    done = answered["operation_result"]
+    return {
+        "query": done["operation"],
+        "backend": done["storage_backend_used"],
+        "rows": done["records_affected"],
+    }
+
+
+@traced("query", _told)
 def issues(storage: Storage, query: Query, operation: str = "get_issues") -> Answer:
     """The issues that `query` selects, newest run first.
 
@@ -155,6 +166,7 @@ def _page(connection: duckdb.DuckDBPyConnection, compiled: Compiled) -> _Page:
     return total, filtered, [by_key[key["validation_run_id"], key["issue_index"]] for key in page]
 
 
+@traced("query", _told)
 def latest(storage: Storage, plugin: str | None = None) -> Answer:
     """The newest run (of `plugin`) whole, as a run file would hold it, or null where there is none."""
     where, parameters = ("target_plugin = ?", [plugin]) if plugin is not None else ("true", [])
@@ -189,6 +201,7 @@ def latest(storage: Storage, plugin: str | None = None) -> Answer:
     return answer("get_latest_issues", storage, found, issues_data=document)
 
 
+@traced("query", _told)
 def summary(storage: Storage, query: Query) -> Answer:
     """The figures of the newest run, and under `overall` those of everything that `query` selects."""
     compiled = queries.compile(query)
@@ -222,6 +235,7 @@ def summary(storage: Storage, query: Query) -> Answer:
     return answer("get_issue_summary", storage, overall["total_issues"], issue_summary=issue_summary)
 
 
+@traced("query", _told)
 def history(storage: Storage, query: Query) -> Answer:
     """A row per run, oldest first; of more runs than `limit` the newest, `offset` counted from the end."""
     compiled = queries.compile(query)

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Self
@@ -32,6 +33,7 @@ from resources.contract import Delivery, Rejection
 from resources.engines import Engine, Local
 from resources.lake import Lake
 from resources.lake.verdict import Appended
+from resources.telemetry import Span, span
 
 if TYPE_CHECKING:
     from resources.lake.write import Plan
@@ -97,7 +99,7 @@ def ingest(
         # the time: twice the system time, and a third more memory at the peak.
         pa.set_memory_pool(pa.system_memory_pool())
     portions = sources.portions(files)
-    with _Storing(lake, progress) as storing:
+    with span("ingest", backend=lake.name) as current, _Storing(lake, current, progress) as storing:
         if engine is not None and not isinstance(engine, Local):
             _spread(engine, files, max_file_bytes, storing)
         elif isinstance(lake, Lake) and _worth_a_worker(files):
@@ -119,7 +121,7 @@ def ingest(
 
 def store_deliveries(lake: Backend, deliveries: Sequence[Delivery]) -> Ingested:
     """Store deliveries that are at hand already."""
-    with _Storing(lake) as storing:
+    with span("ingest", backend=lake.name) as current, _Storing(lake, current) as storing:
         reader = Reader()
         storing.seen(reader.read(0, deliveries))
         storing.store(reader)
@@ -193,10 +195,12 @@ def _spread(engine: Engine, files: Sequence[RunFile], max_file_bytes: int, stori
 class _Storing:
     """Stores one window after the other, and counts."""
 
-    def __init__(self, lake: Backend, progress: Progress | None = None) -> None:
+    def __init__(self, lake: Backend, current: Span, progress: Progress | None = None) -> None:
         self.result = Ingested()
+        self._span = current
         self._lake = lake
         self._progress = progress
+        self._bytes = 0
         self._started = time.monotonic()
         self._stack = ExitStack()
         self._pending: Future[Appended] | None = None
@@ -210,11 +214,24 @@ class _Storing:
         with self._stack:
             if failed is None:
                 self._settle()
+            self._tell()
         self.result.seconds = round(time.monotonic() - self._started, 3)
+
+    def _tell(self) -> None:
+        done = self.result
+        self._span.tell(
+            files=done.files,
+            bytes=self._bytes,
+            runs=done.runs_stored,
+            issues=done.issues_stored,
+            duplicates=done.duplicates,
+            rejected=done.runs_rejected,
+        )
 
     def seen(self, amount: Amount) -> int:
         """Count what was read; its bytes."""
         self.result.files += amount.files
+        self._bytes += amount.size
         if self._progress is not None:
             self._progress(amount.files, amount.size)
         return amount.size
@@ -232,7 +249,7 @@ class _Storing:
             [part] = parts
             _count_rejections(self.result, part.rejections)
             if part.runs.num_rows:
-                self._pending = self._publishing.submit(self._lake.append, part.runs, reader.issues)
+                self._publish(self._lake.append, part.runs, reader.issues)
             return
 
         def lay_out(plan: Plan) -> list[_LaidOut]:
@@ -274,7 +291,11 @@ class _Storing:
         """
         _count_rejections(self.result, [rejection for part in parts for rejection in part.rejections])
         plan = lake.plan([part.runs for part in parts])
-        self._pending = self._publishing.submit(lake.commit, plan, lay_out(plan))
+        self._publish(lake.commit, plan, lay_out(plan))
+
+    def _publish(self, work: Callable[..., Appended], *arguments: object) -> None:
+        # In a copy of the context, so that a span over there is one of this ingest.
+        self._pending = self._publishing.submit(copy_context().run, work, *arguments)
 
     def _settle(self) -> None:
         if self._pending is not None:

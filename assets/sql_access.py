@@ -12,6 +12,7 @@ from assets.summary import summarised
 from resources.backend import BOTH, Backend, Pushdown
 from resources.errors import LimitExceeded, QueryError, StorageError
 from resources.session import connect, fence, only_select
+from resources.telemetry import Value, traced
 
 if TYPE_CHECKING:
     import duckdb
@@ -39,6 +40,11 @@ def views(lake: Backend) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def _told(answered: pa.Table, lake: Backend, *_: object) -> dict[str, Value]:
+    return {"query": "sql", "backend": lake.name, "rows": answered.num_rows}
+
+
+@traced("query", _told)
 def select(
     lake: Backend, query: str, max_rows: int = DEFAULT_MAX_ROWS, seconds: float = DEFAULT_SECONDS
 ) -> pa.Table:

@@ -34,7 +34,7 @@ def main() -> int:
         "asking.md": {"views": views()},
         "exporting.md": {"formats": formats()},
         "lake.md": {"tables": tables()},
-        "operations.md": {"operation": operation()},
+        "nine-operations.md": {"operation": operation()},
         "problems.md": {"problems": columns(PROBLEMS), "lives": columns(LIVES)},
         "trends.md": {"periods": columns(PERIODS)},
     }.items():

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from resources.files import Files
+from resources.telemetry import Value, traced
 
 if TYPE_CHECKING:
     import duckdb
@@ -72,6 +73,39 @@ class Newest:
     """In no order, by column; moments are UTC."""
 
 
+def _named(backend: Backend) -> dict[str, Value]:
+    return {"backend": backend.name or type(backend).__name__}
+
+
+def _of_append(_: object, backend: Backend, runs: pa.Table, issues: pa.Table) -> dict[str, Value]:
+    rows, size = runs.num_rows + issues.num_rows, runs.nbytes + issues.nbytes
+    return _named(backend) | {"rows": rows, "bytes": size}
+
+
+def _of_commit(appended: Appended, backend: Backend, _: object, files: Sequence[Any]) -> dict[str, Value]:
+    size = sum(len(data) for by_day in files for _, data in by_day)
+    return _named(backend) | {"rows": appended.runs_stored + appended.issues_stored, "bytes": size}
+
+
+def _of_compaction(done: Compacted, backend: Backend, *_: object) -> dict[str, Value]:
+    return _named(backend) | {"rows": done.runs + done.issues if done.written else 0}
+
+
+def _of_any(_: object, backend: Backend, *__: object) -> dict[str, Value]:
+    return _named(backend)
+
+
+_TOLD: dict[str, Callable[..., dict[str, Value]]] = {
+    "append": _of_append,
+    "commit": _of_commit,
+    "compact_day": _of_compaction,
+    "delete": _of_any,
+    "maintain": _of_any,
+    "reading": _of_any,
+}
+"""The methods of every backend that are told of over OpenTelemetry, where that is asked for."""
+
+
 class Backend(ABC):
     """A storage of runs and issues.
 
@@ -79,6 +113,14 @@ class Backend(ABC):
     """
 
     files: Files
+    name: str = ""
+    """What the configuration calls it, where there is one."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for name, told in _TOLD.items():
+            if name in vars(cls):
+                setattr(cls, name, traced(f"backend.{name}", told)(vars(cls)[name]))
 
     @property
     @abstractmethod

@@ -79,7 +79,9 @@ class Configured:
     def open(self) -> Storage:
         """The storage itself. Raises `ConfigError`, `UsageError` or `StorageError`."""
         try:
-            return Storage(self.name, self.settings.open())
+            backend = self.settings.open()
+            backend.name = self.name
+            return Storage(self.name, backend)
         except IssuelakeError as error:
             raise type(error)(scrubbed(str(error), self.settings)) from None
 

@@ -12,6 +12,7 @@ from pipelines.cli import (
     health,
     ingesting,
     migrating,
+    publishing,
     reading,
     upkeep,
 )
@@ -71,6 +72,7 @@ app.command("health", rich_help_panel=KEEP)(health.health)
 app.command("reconcile", rich_help_panel=KEEP)(failover.reconcile)
 app.add_typer(failover.ledger, name="ledger", rich_help_panel=KEEP)
 app.command("migrate", rich_help_panel=KEEP)(migrating.migrate)
+app.command("publish", rich_help_panel=KEEP)(publishing.publish)
 app.command("run", rich_help_panel=ANY)(run_command.run)
 app.command("schema", rich_help_panel=KEEP)(upkeep.schema)
 app.command("version", rich_help_panel=KEEP)(upkeep.version)

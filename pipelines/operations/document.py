@@ -41,7 +41,9 @@ class Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     issues: Annotated[
         dict[str, Any] | list[Any] | None, Meta(description="store_issues: the run, or a list of runs")
     ] = None
-    query: Annotated[dict[str, Any], Meta(description="which runs and issues; see docs/operations.md")] = {}
+    query: Annotated[
+        dict[str, Any], Meta(description="which runs and issues; see docs/nine-operations.md")
+    ] = {}
     export_format: Annotated[
         str | None,
         Meta(description="export_issues: the format; absent: by the ending of export_path, else json"),

@@ -48,7 +48,10 @@ class FsspecFiles:
         self._fetched = Fetched()
 
     def folders(self, path: str) -> list[str]:
-        return [os.path.basename(e["name"].rstrip("/")) for e in self._ls(path) if e["type"] == "directory"]
+        found = [os.path.basename(e["name"].rstrip("/")) for e in self._ls(path) if e["type"] == "directory"]
+        if not found:
+            self._doubt_bucket()
+        return found
 
     def find(self, path: str) -> list[Entry]:
         if not self._atomic_put:
@@ -56,8 +59,9 @@ class FsspecFiles:
         self.fs.invalidate_cache()
         try:
             found = self.fs.find(self._full(path), detail=True, **self._limit)
-        except FileNotFoundError:
+        except FileNotFoundError:  # where it is the folder that is missing, most stores find nothing in it
             found = {}
+            self._doubt_bucket()
         except Exception as error:  # fsspec storages raise what their drivers raise
             raise self._failed("list", path, error) from self._cause(error)
         self._need_bucket(found)
@@ -92,8 +96,7 @@ class FsspecFiles:
         except Exception as error:
             if "NotFound" in type(error).__name__ or isinstance(error, PermissionError):
                 # Each driver has its own "not found", and not every store tells whom it does not let in.
-                self._bucket_found = not self._with_bucket
-                self._need_bucket(())
+                self._doubt_bucket()
             raise self._failed("write", path, error) from self._cause(error)
 
     def remove(self, path: str) -> None:
@@ -188,6 +191,11 @@ class FsspecFiles:
             self._bucket_found = True
         if not self._bucket_found:
             raise StorageError(f"There is no {bucket} for {self.url}: create the bucket or correct its name.")
+
+    def _doubt_bucket(self) -> None:
+        """Look anew: it may have been deleted since, and must not pass for an empty lake."""
+        self._bucket_found = not self._with_bucket
+        self._need_bucket(())
 
     def _in_parallel(self, call: Any, paths: Sequence[str]) -> Iterable[Any]:
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:

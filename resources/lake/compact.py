@@ -45,6 +45,8 @@ class Compacted:
     issues: int
     written: bool
     """False when the day was compact already."""
+    name: str | None = None
+    """Of the one file that holds the day as it was, whatever lies beside it; None where there is none."""
 
 
 def compact_day(files: Files, day: date, grace: timedelta = DEFAULT_GRACE) -> Compacted:
@@ -59,7 +61,10 @@ def compact_day(files: Files, day: date, grace: timedelta = DEFAULT_GRACE) -> Co
 def _compact_day(files: Files, day: date, grace: timedelta) -> Compacted:
     before = layout.data_files(files, [day])
     (name, runs, issues), settled = reading(files, lambda c: (_day_as_name(c), _settled(c)), day, day)
-    written = runs > 0 and not any(f.name == name for f in before) and not _compact(files, before, runs)
+    held = any(f.name == name for f in before)
+    if runs and not held and _compact(files, before, runs):
+        name, held = before[0].name, True
+    written = runs > 0 and not held
     if written:
         tables = reading(files, lambda connection: _sorted_files(connection, name, files.key), day, day)
         written = tables is not None
@@ -70,7 +75,8 @@ def _compact_day(files: Files, day: date, grace: timedelta) -> Compacted:
     if before and (written or len(before) > 1 or runs == 0):
         removed = _remove_superseded(files, before, name if runs else None, settled, grace)
     _remove_orphans(files, day)
-    return Compacted(day, len(before), len(before) + written - removed, runs, issues, written)
+    after = len(before) + written - removed
+    return Compacted(day, len(before), after, runs, issues, written, name if written or held else None)
 
 
 def _day_as_name(connection: duckdb.DuckDBPyConnection) -> tuple[str, int, int]:

@@ -32,7 +32,7 @@ _SAMPLE = 4096
 _FEW_TEXTS = 64
 """So many texts of which some may not occur are written as they are: finding those takes longer."""
 
-_STATISTICS = [
+STATISTICS = [
     "validation_run_id",
     "timestamp",
     "target_plugin",
@@ -88,7 +88,7 @@ def encode_batches(
     written = pa.schema(fields)
     options = _OPTIONS | {
         "use_dictionary": sorted(repeated | _REPEATED & set(schema.names)),
-        "write_statistics": [name for name in _STATISTICS if name in schema.names],
+        "write_statistics": [name for name in STATISTICS if name in schema.names],
     }
     if key is not None:
         options |= {**_ONE_PAGE, "encryption_properties": key.to_write()}

@@ -113,6 +113,24 @@ def define_views(
     return opened
 
 
+def counting_files(files: Files) -> tuple[list[DataFile], list[DataFile]]:
+    """The files of the lake in which anything counts, in the order of day and name, and those of
+    them in which something does not. Raises `Vanished` where one has gone meanwhile."""
+
+    def choose() -> tuple[list[DataFile], list[DataFile]]:
+        import duckdb
+
+        listed = layout.data_files(files)
+        with cursor(files.key) as connection:
+            try:
+                without, dirty = _choose(connection, files, listed, None)
+            except duckdb.IOException as error:
+                raise Vanished(f"Could not read {files.url}: {error}") from error
+        return [f for f in listed if f not in without], sorted(dirty, key=lambda f: (f.day, f.name))
+
+    return files.using(choose)
+
+
 def _choose(
     connection: duckdb.DuckDBPyConnection,
     files: Files,

@@ -70,6 +70,7 @@ class Member:
             if opening is self._opening and self._backend is not None:
                 return self._backend
             backend = self.settings.open()
+            backend.name = self.name
             if self._prepare is not None:
                 self._prepare(backend)
             with self._lock:

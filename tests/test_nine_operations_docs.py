@@ -1,4 +1,4 @@
-"""docs/operations.md: what it shows is run, and answers as it says."""
+"""docs/nine-operations.md: what it shows is run, and answers as it says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipelines.operations.dispatch import run
 from resources.config import open_storage
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "nine-operations.md").read_text("utf-8")
 A_RUN = json.loads((ROOT / "examples" / "runs" / "flask-1.0.json").read_text("utf-8"))
 OF_THE_MOMENT = {"timestamp", "stored_at", "latency_ms", "sha256"}
 
@@ -69,7 +69,7 @@ def stored_runs(storage: str | None = None) -> list[str]:
 def test_the_lines_for_python() -> None:
     [block] = blocks("python")
     names: dict[str, Any] = {"run": A_RUN}
-    code = compile(block, "operations.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code = compile(block, "nine-operations.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     asyncio.run(eval(code, names))
     assert names["answer"]["success"] is True
     assert stored_runs() == [A_RUN["validation_run_id"]]

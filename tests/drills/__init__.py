@@ -1,0 +1,1 @@
+"""What docs/operations.md says to do when something breaks, done."""
