@@ -48,7 +48,7 @@ def export(
         raise QueryError(f"query.limit is {limit}, which is less than 1.")
     compiled = queries.compile(query)
     writer = chosen.writer()
-    _keep_out_of(storage, export_path)
+    keep_out_of(storage, export_path)
     destination = open_destination(export_path, storage_options)
     with destination.working_folder() as folder:
         made = folder / (os.path.basename(destination.path) or "export")
@@ -86,7 +86,7 @@ def export(
     return answer("export_issues", storage, count, issues_data=data)
 
 
-def _keep_out_of(storage: Storage, export_path: str) -> None:
+def keep_out_of(storage: Storage, export_path: str) -> None:
     """What lies in the folders of a lake is the lake's: another file there would be read as data."""
     remote = "://" in export_path and not export_path.startswith(("file://", "local://"))
     target = export_path if remote else os.path.realpath(os.path.expanduser(export_path.split("://", 1)[-1]))
