@@ -6,7 +6,7 @@ other drawing, and as colours for the PDF.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -54,19 +54,21 @@ def draw(figures: Figures, colours: Colours) -> list[Drawn]:
 
 def _severities(figures: Figures, colours: Colours) -> Drawn:
     values = [
-        {**_span(figures, period), "severity": severity, "issues": getattr(period, f"{severity}_issues")}
+        {**_span(figures, period), "severity": severity, "issues": count, "from": under, "to": under + count}
         for period in figures.periods
-        for severity in SEVERITIES
+        for severity, count, under in _piled(
+            SEVERITIES, [getattr(period, f"{severity}_issues") for severity in SEVERITIES]
+        )
     ]
     picked = alt.selection_point(name="severities_shown", fields=["severity"], bind="legend")
     bars = _bars(
         values,
-        y=alt.Y("issues:Q", title="issues", stack="zero", axis=alt.Axis(tickMinStep=1, format="~s")),
+        y=alt.Y("from:Q", title="issues", axis=alt.Axis(tickMinStep=1, format="~s")),
+        y2="to:Q",
         color=_severity_colour(colours),
-        order=alt.Order("place:Q"),
         opacity=alt.condition(picked, alt.value(1), alt.value(0.15)),
         tooltip=["label:N", "severity:N", alt.Tooltip("issues:Q", format=",")],
-    ).transform_calculate(place=_place()).add_params(picked)
+    ).add_params(picked)
     rows = [
         (_label(figures, p), p.runs, p.critical_issues, p.high_issues, p.medium_issues, p.low_issues)
         for p in figures.periods
@@ -75,7 +77,7 @@ def _severities(figures: Figures, colours: Colours) -> Drawn:
         "severity",
         "Issues reported, by severity",
         f"Bars of the issues that runs reported, by {figures.asked.grain.value} and severity.",
-        _within_span(figures, bars, colours),
+        _over_days(figures, colours, bars),
         colours,
         (figures.asked.grain.value, "runs", *SEVERITIES),
         rows,
@@ -85,18 +87,22 @@ def _severities(figures: Figures, colours: Colours) -> Drawn:
 def _flow(figures: Figures, colours: Colours) -> Drawn:
     kinds = ("new", "came back", "fixed")
     values = [
-        {**_span(figures, p), "kind": kind, "problems": count, "signed": -count if kind == "fixed" else count}
+        {**_span(figures, p), "kind": kind, "problems": count, "from": begin, "to": end}
         for p in figures.periods
-        for kind, count in zip(kinds, (p.new, p.reopened, p.fixed), strict=True)
+        for kind, count, begin, end in (
+            (kinds[0], p.new, 0, p.new),
+            (kinds[1], p.reopened, p.new, p.new + p.reopened),
+            (kinds[2], p.fixed, -p.fixed, 0),
+        )
     ]
     bars = _bars(
         values,
         y=alt.Y(
-            "signed:Q",
-            title="fixed ↓   problems   new ↑",
-            stack="zero",
+            "from:Q",
+            title="problems",
             axis=alt.Axis(tickMinStep=1, labelExpr="format(abs(datum.value), '~s')"),
         ),
+        y2="to:Q",
         color=alt.Color(
             "kind:N",
             scale=alt.Scale(domain=list(kinds), range=[colours[k] for k in ("new", "reopened", "fixed")]),
@@ -115,7 +121,7 @@ def _flow(figures: Figures, colours: Colours) -> Drawn:
         "New against fixed",
         f"Bars upward of problems that came up or came back, downward of those fixed, by"
         f" {figures.asked.grain.value}.",
-        _within_span(figures, bars, colours, zero),
+        _over_days(figures, colours, bars, zero),
         colours,
         (figures.asked.grain.value, "new", "came back", "fixed", "open at the end"),
         rows,
@@ -128,7 +134,7 @@ def _score(figures: Figures, colours: Colours) -> Drawn:
         for p in figures.periods
         if p.average_score is not None
     ]
-    x = alt.X("middle:T", title=None, axis=_time_axis(), scale=_time_scale(figures))
+    x = alt.X("middle:T", title=None, axis=_time_axis(), scale=alt.Scale(type="utc"))
     y = alt.Y("average:Q", title="score", scale=alt.Scale(domain=[0, 100]))
     tooltip = ["label:N", alt.Tooltip("average:Q", format=".1f"), alt.Tooltip("lowest:Q", format=".0f")]
     data = alt.Chart(alt.Data(values=values))
@@ -146,7 +152,7 @@ def _score(figures: Figures, colours: Colours) -> Drawn:
         "score",
         "Score, average and lowest",
         f"A line of the average score of the runs, and the lowest below it, by {figures.asked.grain.value}.",
-        _within_span(figures, layers[0], colours, *layers[1:]),
+        _over_days(figures, colours, *layers),
         colours,
         (figures.asked.grain.value, "average score", "lowest score"),
         rows,
@@ -156,21 +162,22 @@ def _score(figures: Figures, colours: Colours) -> Drawn:
 def _ages(figures: Figures, colours: Colours) -> Drawn:
     counts = {(age.bucket, age.severity): age.open for age in figures.ages}
     values = [
-        {"age": name, "bucket": bucket, "severity": severity, "open": counts.get((bucket, severity), 0)}
+        {"age": name, "bucket": bucket, "severity": severity, "open": count, "from": under, "to": under + count}
         for bucket, name in enumerate(AGE_NAMES)
-        for severity in SEVERITIES
+        for severity, count, under in _piled(
+            SEVERITIES, [counts.get((bucket, severity), 0) for severity in SEVERITIES]
+        )
     ]
     chart = (
         alt.Chart(alt.Data(values=values))
         .mark_bar(cursor="pointer")
         .encode(
             y=alt.Y("age:N", sort=list(AGE_NAMES), title=None, axis=alt.Axis(domain=False, ticks=False)),
-            x=alt.X("open:Q", title="open problems", axis=alt.Axis(tickMinStep=1, format="~s")),
+            x=alt.X("from:Q", title="open problems", axis=alt.Axis(tickMinStep=1, format="~s")),
+            x2="to:Q",
             color=_severity_colour(colours),
-            order=alt.Order("place:Q"),
             tooltip=["age:N", "severity:N", alt.Tooltip("open:Q", format=",")],
         )
-        .transform_calculate(place=_place())
         .properties(height=_HEIGHT)
     )
     rows = [
@@ -254,7 +261,7 @@ def _steps(counts: list[int]) -> list[int]:
 def _bars(values: list[dict[str, Any]], **encoded: Any) -> alt.Chart:
     return (
         alt.Chart(alt.Data(values=values))
-        .mark_bar(cursor="pointer")
+        .mark_rect(cursor="pointer")
         .encode(
             x=alt.X("begin:T", title=None, axis=_time_axis(), scale=alt.Scale(type="utc")),
             x2="end:T",
@@ -263,29 +270,27 @@ def _bars(values: list[dict[str, Any]], **encoded: Any) -> alt.Chart:
     )
 
 
-def _within_span(
-    figures: Figures, chart: ChartType, colours: Colours, *more: ChartType
-) -> ChartType:
-    """The chart over a band that shows which part of it the report is about."""
-    layers = [chart, *more]
-    if figures.asked.drawn_from < figures.asked.first:
-        span = {"begin": _utc(figures.asked.first), "end": _utc(figures.asked.last + timedelta(days=1))}
-        band = (
-            alt.Chart(alt.Data(values=[span]))
-            .mark_rect(color=colours["span"], tooltip=None)
-            .encode(x=alt.X("begin:T", title=None, axis=_time_axis(), scale=_time_scale(figures)), x2="end:T")
+def _over_days(figures: Figures, colours: Colours, *layers: ChartType) -> ChartType:
+    """The layers over all days that are drawn, with a band behind those that the report is about."""
+    asked = figures.asked
+    end = _utc(asked.last + timedelta(days=1))
+    spans = [{"begin": _utc(asked.drawn_from), "end": end, "shown": 0}]
+    if asked.drawn_from < asked.first:
+        spans.append({"begin": _utc(asked.first), "end": end, "shown": 1})
+    band = (
+        alt.Chart(alt.Data(values=spans))
+        .mark_rect(color=colours["span"], tooltip=None)
+        .encode(
+            x=alt.X("begin:T", title=None, axis=_time_axis(), scale=alt.Scale(type="utc")),
+            x2="end:T",
+            opacity=alt.Opacity("shown:Q", scale=None),
         )
-        layers = [band, *layers]
-    return alt.layer(*layers).properties(height=_HEIGHT)
+    )
+    return alt.layer(band, *layers).properties(height=_HEIGHT)
 
 
 def _time_axis() -> alt.Axis:
     return alt.Axis(grid=False, labelOverlap=True, labelFlush=True, tickCount=8)
-
-
-def _time_scale(figures: Figures) -> alt.Scale:
-    end = figures.asked.last + timedelta(days=1)
-    return alt.Scale(type="utc", domain=[_utc(figures.asked.drawn_from), _utc(end)])
 
 
 def _severity_colour(colours: Colours) -> alt.Color:
@@ -297,8 +302,12 @@ def _legend() -> alt.Legend:
     return alt.Legend(title=None, orient="top", symbolType="square")
 
 
-def _place() -> str:
-    return f"indexof({list(SEVERITIES)!r}, datum.severity)"
+def _piled(names: Iterable[str], counts: Iterable[int]) -> Iterator[tuple[str, int, int]]:
+    """Each name with its count, and how much lies under it."""
+    under = 0
+    for name, count in zip(names, counts, strict=True):
+        yield name, count, under
+        under += count
 
 
 def _span(figures: Figures, period: Period) -> dict[str, Any]:
