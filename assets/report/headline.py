@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -18,7 +18,7 @@ class Card:
     change: str
     mood: str
     note: str
-    drill: dict[str, str | list[str]] | None = None
+    drill: Mapping[str, str | list[str]] | None = None
     """Which open problems it is about, as filters of the table."""
 
 
@@ -30,15 +30,33 @@ def cards(figures: Figures) -> list[Card]:
     breached = sum(row.breached for row in figures.standing)
     breached_before = sum(row.breached for row in figures.standing_before)
     soon = sum(row.due_soon for row in figures.standing)
-    span = {"opened": [figures.asked.first.isoformat(), figures.asked.last.isoformat()]}
+    days = [figures.asked.first.isoformat(), figures.asked.last.isoformat()]
     return [
-        _count("Open problems", figures.open, sum(r.open for r in figures.standing_before), -1,
-               f"{triaged:,} of them accepted or false positive" if triaged else "none of them accepted", {}),
-        _count("Critical or high", worst, worst_before, -1, "open, by their last severity",
-               {"severity": ["critical", "high"]}),
-        _count("Past their SLA", breached, breached_before, -1, f"{soon:,} more due within {SOON} days",
-               {"sla": "breached"}),
-        _count("New", now.new, before.new, -1, f"and {now.reopened:,} came back", span),
+        _count(
+            "Open problems",
+            figures.open,
+            sum(r.open for r in figures.standing_before),
+            -1,
+            f"{triaged:,} of them accepted or false positive" if triaged else "none of them accepted",
+            {},
+        ),
+        _count(
+            "Critical or high",
+            worst,
+            worst_before,
+            -1,
+            "open, by their last severity",
+            {"severity": ["critical", "high"]},
+        ),
+        _count(
+            "Past their SLA",
+            breached,
+            breached_before,
+            -1,
+            f"{soon:,} more due within {SOON} days",
+            {"sla": "breached"},
+        ),
+        _count("New", now.new, before.new, -1, f"and {now.reopened:,} came back", {"opened": days}),
         _count("Fixed", now.fixed, before.fixed, 1, "a run looked, and they were gone"),
         _score(now.average_score, before.average_score),
         _count("Runs", now.runs, before.runs, 0, f"reported {now.total_issues:,} issues"),
@@ -65,7 +83,7 @@ def _worst(standing: Sequence[Standing]) -> int:
 
 
 def _count(
-    name: str, now: int, before: int, good: int, note: str, drill: dict[str, str | list[str]] | None = None
+    name: str, now: int, before: int, good: int, note: str, drill: Mapping[str, str | list[str]] | None = None
 ) -> Card:
     """`good` is 1 where more is better, -1 where less is, 0 where neither is."""
     change = now - before

@@ -19,7 +19,8 @@ import msgspec
 
 from assets.exports.escaping import visible
 from assets.report import headline, libraries, table
-from assets.report.charts import HEAT_STEPS, Drawn, draw
+from assets.report.charts import HEAT_STEPS, draw
+from assets.report.drawing import Drawn
 from assets.report.model import AGE_NAMES, AGES, SOON, Figures
 from resources.schema import SEVERITIES
 
@@ -44,21 +45,25 @@ def render(figures: Figures, manifest: dict[str, Any]) -> bytes:
         " base-uri 'none'; form-action 'none'"
     )
     asked = figures.asked
-    page = _environment().from_string(_text("report.html")).render(
-        policy=policy,
-        style=style,
-        script=script,
-        vendor=vendor,
-        data=b64encode(zlib.compress(payload, 9, -zlib.MAX_WBITS)).decode("ascii"),
-        manifest=_inline_json({**manifest, "data_sha256": hashlib.sha256(payload).hexdigest()}),
-        figures=figures,
-        asked=asked,
-        span=headline.span_text(asked.first, asked.last),
-        before=headline.span_text(*asked.before),
-        cards=headline.cards(figures),
-        charts=charts,
-        severities=SEVERITIES,
-        soon=SOON,
+    page = (
+        _environment()
+        .from_string(_text("report.html"))
+        .render(
+            policy=policy,
+            style=style,
+            script=script,
+            vendor=vendor,
+            data=b64encode(zlib.compress(payload, 9, -zlib.MAX_WBITS)).decode("ascii"),
+            manifest=_inline_json({**manifest, "data_sha256": hashlib.sha256(payload).hexdigest()}),
+            figures=figures,
+            asked=asked,
+            span=headline.span_text(asked.first, asked.last),
+            before=headline.span_text(*asked.before),
+            cards=headline.cards(figures),
+            charts=charts,
+            severities=SEVERITIES,
+            soon=SOON,
+        )
     )
     return page.encode("utf-8")
 

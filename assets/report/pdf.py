@@ -13,7 +13,9 @@ import typst
 
 from assets.exports.writers.pdf import breakable
 from assets.report import headline
-from assets.report.charts import Drawn, draw
+from assets.report import manifest as manifests
+from assets.report.charts import draw
+from assets.report.drawing import Drawn
 from assets.report.model import SOON, Figures, Named
 from resources.errors import StorageError
 from resources.schema import SEVERITIES
@@ -49,10 +51,11 @@ _LAYOUT = ((("severity", 700),), (("flow", 340), ("score", 340)), (("ages", 300)
 
 
 def render(figures: Figures, manifest: dict[str, Any]) -> bytes:
-    """The PDF, with the manifest in its attachments. Raises `StorageError` where typst cannot make it."""
+    """The PDF, with the manifest attached. Raises `StorageError` where typst cannot make it."""
     drawn = {chart.name: chart for chart in draw(figures, COLOURS)}
     asked = figures.asked
     data = {
+        "manifest": manifests.encode(manifest).decode(),
         "title": breakable(asked.plugin) if asked.plugin else "All plugins",
         "span": headline.span_text(asked.first, asked.last),
         "before": headline.span_text(*asked.before),
@@ -68,7 +71,10 @@ def render(figures: Figures, manifest: dict[str, Any]) -> bytes:
         "sla": [
             [
                 row.severity,
-                *(f"{n:,}" for n in (asked.sla[row.severity], row.open, row.triaged, row.breached, row.due_soon)),
+                *(
+                    f"{n:,}"
+                    for n in (asked.sla[row.severity], row.open, row.triaged, row.breached, row.due_soon)
+                ),
                 "–" if row.oldest_days is None else f"{row.oldest_days:,.0f}",
             ]
             for row in figures.standing

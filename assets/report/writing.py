@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from assets.exports import keep_out_of
+from assets.exports.manifest import SUFFIX
 from assets.report.model import Asked, Figures
 from resources.backend import Backend
-from resources.config import Storage
-from resources.destination import STANDARD_OUTPUT, open_destination
+from resources.destination import open_destination
 from resources.errors import UsageError
 
 FORMATS = {"html": "text/html", "pdf": "application/pdf"}
@@ -27,6 +27,7 @@ _PACKAGES = ("altair", "vl_convert", "jinja2", "typst")
 class Made:
     """A report that was made: the file, what it says, and the manifest of what it was made of."""
 
+    format: str
     content: bytes
     figures: Figures
     manifest: dict[str, Any]
@@ -35,18 +36,30 @@ class Made:
     def sha256(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
 
+    def beside(self, path: str) -> bytes:
+        """The manifest as it stands beside the file at `path`: with what no file can say about itself."""
+        from assets.report.manifest import encode
+
+        file = {
+            "file": os.path.basename(path),
+            "format": self.format,
+            "media_type": FORMATS[self.format],
+            "bytes": len(self.content),
+            "sha256": self.sha256,
+        }
+        return encode(file | self.manifest)
+
 
 def choose(name: str | None, path: str) -> str:
     """The format called `name`, or where there is none the one that the suffix of `path` asks for.
 
     Raises `UsageError`.
     """
-    if name is not None:
-        if name not in FORMATS:
-            raise UsageError(f"{name!r} is not a format of a report; known are {', '.join(FORMATS)}.")
-        return name
     suffix = PurePosixPath(urlsplit(path).path if "://" in path else path).suffix.lower()
-    return {".htm": "html"}.get(suffix, suffix[1:] if suffix[1:] in FORMATS else "html")
+    chosen = name or {"": "html", ".htm": "html"}.get(suffix, suffix[1:])
+    if chosen not in FORMATS:
+        raise UsageError(f"{chosen!r} is not a format of a report; known are {', '.join(FORMATS)}.")
+    return chosen
 
 
 def make(lake: Backend, asked: Asked, report_format: str) -> Made:
@@ -65,45 +78,29 @@ def make(lake: Backend, asked: Asked, report_format: str) -> Made:
     found = figures.read(lake, asked)
     described = manifest.describe(lake, found)
     content = (page if report_format == "html" else pdf).render(found, described)
-    return Made(content, found, described)
+    return Made(report_format, content, found, described)
 
 
-def write(storage: Storage, asked: Asked, report_format: str, to: str, with_manifest: bool = False) -> Made:
-    """Make the report and put it at `to`: a local path, a URL of any fsspec storage, or `-`.
+def place(
+    lake: Backend,
+    made: Made,
+    to: str,
+    with_manifest: bool = False,
+    storage_options: dict[str, Any] | None = None,
+) -> str:
+    """Put the report at `to`: a local path, a URL of any fsspec storage, or `-` for standard output.
 
-    It appears whole, in place of an older one, or not at all; with the manifest beside it where that is
-    wanted. Raises `UsageError`, `StorageError`.
+    Answers where it is, without secrets. It appears whole, in place of an older one, or not at all; with
+    the manifest beside it where that is wanted. Raises `UsageError`, `StorageError`.
     """
-    from assets.exports.manifest import SUFFIX
-
-    if with_manifest and to == STANDARD_OUTPUT:
-        raise UsageError("A manifest is written beside a file; standard output has no place for it.")
-    keep_out_of(storage, to)
-    destination = open_destination(to)
-    made = make(storage.backend, asked, report_format)
+    keep_out_of(lake.url, to)
+    destination = open_destination(to, storage_options)
     with destination.working_folder() as folder:
         file, beside = folder / "report", folder / "manifest"
         file.write_bytes(made.content)
         if with_manifest:
-            name = os.path.basename(destination.path)
-            beside.write_bytes(beside_manifest(storage, made, name, report_format))
+            beside.write_bytes(made.beside(destination.path))
         destination.publish(file)
         if with_manifest:
             destination.publish(beside, SUFFIX)
-    return made
-
-
-def beside_manifest(storage: Storage, made: Made, name: str, report_format: str) -> bytes:
-    """The manifest as it stands beside the file `name`: with what no file can say about itself."""
-    from assets.report.manifest import encode
-
-    file = {
-        "file": name,
-        "format": report_format,
-        "media_type": FORMATS[report_format],
-        "bytes": len(made.content),
-        "sha256": made.sha256,
-        "storage_backend": storage.name,
-        "url": storage.backend.url,
-    }
-    return encode({**file, **made.manifest})
+    return destination.path

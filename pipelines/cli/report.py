@@ -32,7 +32,10 @@ def report(
     date_to: Annotated[
         str | None,
         typer.Option(
-            "--to-date", "--until", metavar="DAY", help="Up to and with this day. [default: the newest with runs]"
+            "--to-date",
+            "--until",
+            metavar="DAY",
+            help="Up to and with this day. [default: the newest with runs]",
         ),
     ] = None,
     plugin: o.PLUGIN = None,
@@ -63,30 +66,33 @@ def report(
 
     `issuelake report --to report.html`
 
-    `issuelake report --to s3://team/reports/requests.pdf --plugin requests --from 2025-07-01 --to-date 2025-07-31`
+    `issuelake report --to s3://team/july.pdf --plugin requests --from 2025-07-01 --to-date 2025-07-31`
 
     `issuelake report --to report.html --manifest --as-of 2025-08-29`
     """
     from assets.problems.relation import moment_of
     from assets.problems.sla import sla_days as days_of
     from assets.report.selection import select
-    from assets.report.writing import choose, write
+    from assets.report.writing import choose, make, place
     from pipelines.cli.opening import open_storage
 
     if to == STANDARD_OUTPUT and json:
         raise UsageError("--json and --to - both want standard output; write to a file instead.")
     chosen = choose(format, to)
+    if to == STANDARD_OUTPUT and manifest:
+        raise UsageError("A manifest is written beside a file; standard output has no place for it.")
     if to == STANDARD_OUTPUT and sys.stdout.isatty():
         raise UsageError("A report is not for a terminal: redirect it into a file, or name one with --to.")
     first, last = _day("--from", date_from), _day("--to-date", date_to)
     moment = moment_of(as_of) if as_of else None
     opened = open_storage(storage, config)
     asked = select(opened.backend, days_of(sla_days or ()), first, last, plugin, moment)
-    made = write(opened, asked, chosen, to, manifest)
+    made = make(opened.backend, asked, chosen)
+    path = place(opened.backend, made, to, manifest)
     if json:
         print_json(
             {
-                "path": to,
+                "path": path,
                 "format": chosen,
                 "from": asked.first,
                 "to": asked.last,
@@ -99,7 +105,8 @@ def report(
         )
         return
     print(
-        f"{asked.first} to {asked.last}, {made.figures.open} open problems, {len(made.content)} bytes → {safe(to)}",
+        f"{asked.first} to {asked.last}, {made.figures.open} open problems, {len(made.content)} bytes"
+        f" → {safe(path)}",
         file=sys.stderr if to == STANDARD_OUTPUT else sys.stdout,
     )
 

@@ -116,7 +116,7 @@ class Table {
 
   #space(rows) {
     if (!rows) return [];
-    const cell = make("td", { colSpan: COLUMNS.length });
+    const cell = make("td");
     cell.style.height = `${rows * this.height}px`;
     return [make("tr", { className: "space", ariaHidden: "true" }, cell)];
   }
