@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from assets.problems import triage
 from assets.problems.sla import DEFAULT_DAYS
@@ -21,8 +21,8 @@ from assets.report.writing import Made, make
 from resources.backend import Backend
 from resources.config import open_storage
 from tests import servers
-from tests.exports.conftest import HOSTILE, run_documents
 from tests.exports.conftest import filled as filled_with
+from tests.exports.conftest import run_documents
 from tests.problems.histories import FIRST, Issue, Run, store
 
 CHROMIUM = "chromium"
@@ -147,6 +147,10 @@ class Opened:
         text: str = self.page.locator("#count").inner_text()
         return text
 
+    def counted(self, text: str) -> None:
+        """Wait until so much is shown."""
+        expect(self.page.locator("#count")).to_have_text(text)
+
     def problems(self) -> list[str]:
         """The problems in the table, as far as they are drawn."""
         texts: list[str] = self.page.locator("tbody .problem").all_inner_texts()
@@ -162,7 +166,7 @@ Open = Callable[..., Any]
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Chromium, once. It goes before other tests come, since Playwright holds on to the thread's event loop."""
+    """Chromium, once. It goes when this folder is done: Playwright holds on to the thread's event loop."""
     path = shutil.which(CHROMIUM)
     if path is None:
         servers.missing("Debian: chromium")

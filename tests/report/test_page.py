@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
 from pypdf import PdfReader
 
 from assets.report.writing import Made, make
 from resources.backend import Backend
-from tests.report.conftest import HOSTILE, LINE_ENDS, Open, Opened, asked
+from tests.report.conftest import LINE_ENDS, Open, Opened, asked
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 
@@ -31,7 +32,7 @@ def test_it_opens_offline_and_nothing_is_complained_about(made: Made, opening: O
         for chart in ("severity", "flow", "score", "ages"):
             assert page.locator(f"#chart-{chart} svg path").count() > 3
         page.locator(".figures summary").first.click()
-        page.locator("#chart-severity svg [role=graphics-symbol]").last.hover()
+        page.locator('#chart-severity path[aria-label*="severity: low"]').first.hover()
         assert page.locator("#vg-tooltip-element.visible").count() == 1
         assert page.locator("footer summary").click() is None
         assert '"data_sha256"' in page.locator("#manifest-text").inner_text()
@@ -51,16 +52,17 @@ def test_the_policy_lets_nothing_else_run_or_load(made: Made, opening: Open) -> 
               const script = document.createElement("script");
               script.textContent = "window.owned = 1";
               document.body.append(script);
-              document.body.insertAdjacentHTML("beforeend", "<img src=http://127.0.0.1:9/x onerror='owned = 2'>");
+              const image = "<img src=http://127.0.0.1:9/x onerror='owned = 2'>";
+              document.body.insertAdjacentHTML("beforeend", image);
             }"""
         )
-        with pytest.raises(Exception, match="unsafe-eval|Content Security Policy"):
-            opened.page.evaluate("() => new Function('return 1')()")
+        opened.page.evaluate("() => { try { setTimeout('window.owned = 3') } catch { } }")
+        opened.page.wait_for_timeout(50)
         assert opened.page.evaluate("window.owned") is None
-        assert len([text for text in opened.complaints() if "Content Security Policy" in text]) >= 2
+        assert len([text for text in opened.complaints() if "Content Security Policy" in text]) >= 3
 
 
-def test_what_the_figures_say_is_what_the_table_shows(made: Made, lake: Backend, opening: Open) -> None:
+def test_what_the_figures_say_is_what_the_table_shows(made: Made, opening: Open) -> None:
     figures = made.figures
     with opening(made.content) as opened:
         page = opened.page
@@ -73,10 +75,9 @@ def test_what_the_figures_say_is_what_the_table_shows(made: Made, lake: Backend,
         )
         assert values["Open problems"] == str(figures.open) == "11"
         assert opened.count == "11 problems"
-        for card, many in (("Critical or high", 3), ("Past their SLA", 2), ("New", 3)):
+        for card in ("Critical or high", "Past their SLA", "New"):
             page.get_by_role("button", name=f"Show: {card}").click()
-            assert opened.count == f"{many} of 11 problems", card
-            assert values[card] in (str(many), "2"), card
+            assert opened.count == f"{values[card]} of 11 problems", card
         for tops in figures.tops:
             panel = page.locator(".panel", has=page.get_by_role("heading", name=tops.title))
             for place, row in enumerate(tops.rows):
@@ -85,18 +86,20 @@ def test_what_the_figures_say_is_what_the_table_shows(made: Made, lake: Backend,
                     tops.title,
                     row,
                 )
-        for age in figures.ages:
-            page.evaluate("([age, severity]) => 0", [age.bucket, age.severity])
+        for number in page.locator(".sla button").all():
+            number.click()
+            many = number.inner_text().split()[0]
+            assert opened.count == f"{many} of 11 problems"
 
 
 def test_a_click_on_a_chart_shows_its_problems(made: Made, opening: Open) -> None:
     with opening(made.content) as opened:
         page = opened.page
-        oldest = [age for age in made.figures.ages if age.severity == "low"][-1]
-        page.locator(f'#chart-ages [aria-label*="severity: low"][aria-label*="age: 1 to 3 months"]').click()
+        [old] = [age for age in made.figures.ages if (age.severity, age.bucket) == ("low", 2)]
+        page.locator('#chart-ages path[aria-label*="severity: low"][aria-label*="1 to 3 months"]').click()
         assert chips(opened) == ["age: 1 to 3 months", "severity: low"]
-        assert opened.count == f"{oldest.open} of 11 problems"
-        page.locator('#chart-map [aria-label*="2025-04-09"]').click(force=True)
+        assert opened.count == f"{old.open} of 11 problems"
+        page.locator('#chart-map [aria-label*="2025-04-09"]').click()
         assert chips(opened) == ["came up: 2025-04-09"]
         assert opened.count == "1 of 11 problems"
 
@@ -105,8 +108,7 @@ def test_search_filters_and_sorting(made: Made, opening: Open) -> None:
     with opening(made.content) as opened:
         page = opened.page
         page.get_by_role("searchbox").fill("  LONG 0.py ")
-        page.wait_for_function("document.querySelector('#count').textContent.includes(' of ')")
-        assert opened.count == "3 of 11 problems"
+        opened.counted("3 of 11 problems")
         page.get_by_label("Plugin").select_option("shop & sons")
         assert opened.count == "1 of 11 problems"
         assert chips(opened) == ["plugin: shop & sons"]
@@ -161,7 +163,7 @@ def test_a_keyboard_is_enough(made: Made, opening: Open) -> None:
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "Skip to the open problems"
         page.keyboard.press("Enter")
-        page.get_by_role("button", name="security 3 open", exact=False).focus()
+        page.get_by_role("button", name="security 3 open").focus()
         page.keyboard.press("Enter")
         assert chips(opened) == ["category: security"]
         page.locator("tbody .problem").first.focus()
@@ -223,23 +225,32 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(made: Made, opening: Open) 
         assert page.get_by_role("dialog").is_visible()
 
 
-@pytest.mark.parametrize("state", ["light", "dark", "phone", "dialog", "nothing", "hostile"])
-def test_axe_finds_nothing(state: str, made: Made, hostile: Backend, opening: Open) -> None:
-    content = make(hostile, asked(hostile), "html").content if state == "hostile" else made.content
-    context: dict[str, Any] = (
-        PHONE if state == "phone" else {"color_scheme": "dark" if state == "dark" else "light"}
-    )
-    with opening(content, **context, bypass_csp=True) as opened:  # axe puts a script of its own in
+def test_axe_finds_nothing(made: Made, opening: Open) -> None:
+    with opening(made.content, bypass_csp=True) as opened:  # axe puts a script of its own in
         page = opened.page
         for summary in page.locator("summary").all():
             summary.click()
-        if state == "dialog":
-            page.locator("tbody .problem").first.click()
-        if state == "nothing":
-            page.get_by_role("searchbox").fill("no such thing")
-            page.wait_for_selector("#nothing:visible")
-        found = Axe().run(page).response["violations"]
-        assert [(v["impact"], v["id"], [n["target"] for n in v["nodes"]]) for v in found] == []
+        assert found_by_axe(page) == []
+        page.locator("tbody .problem").first.click()
+        assert found_by_axe(page) == []
+
+
+@pytest.mark.parametrize("whose", ["theirs", "hostile"])
+def test_axe_finds_nothing_in_the_dark_on_a_phone(
+    whose: str, made: Made, hostile: Backend, opening: Open
+) -> None:
+    content = make(hostile, asked(hostile), "html").content if whose == "hostile" else made.content
+    with opening(content, **PHONE, color_scheme="dark", bypass_csp=True) as opened:
+        page = opened.page
+        assert found_by_axe(page) == []
+        page.get_by_role("searchbox").fill("no such thing")
+        page.locator("#nothing:visible").wait_for()
+        assert found_by_axe(page) == []
+
+
+def found_by_axe(page: Page) -> list[tuple[str, str, list[Any]]]:
+    violations = Axe().run(page).response["violations"]
+    return [(v["impact"], v["id"], [node["target"] for node in v["nodes"]]) for v in violations]
 
 
 def test_fifty_thousand_rows_are_a_hundred_elements(large: Backend, opening: Open) -> None:
@@ -255,15 +266,13 @@ def test_fifty_thousand_rows_are_a_hundred_elements(large: Backend, opening: Ope
         assert page.evaluate("document.activeElement.closest('tr').getAttribute('aria-rowindex')") == "50001"
         assert page.locator("#table tbody tr").count() < 100
         page.get_by_role("searchbox").fill("problem ejjjjz")
-        page.wait_for_function("document.querySelector('#count').textContent.startsWith('1 of')")
-        assert opened.problems() == ["problem ejjjjz".replace("ejjjjz", "ejjjjz")]
+        opened.counted("1 of 50,000 problems")
+        assert opened.problems() == ["problem ejjjjz"]
         page.get_by_role("button", name="Clear all").click()
         page.get_by_role("columnheader", name="Problem").get_by_role("button").click()
         assert opened.problems()[:2] == sorted(opened.problems())[:2]
         page.locator("#rows").evaluate("element => { element.scrollTop = element.scrollHeight / 2 }")
-        page.wait_for_function(
-            "Number(document.querySelector('#table tbody tr[aria-rowindex]').ariaRowIndex) > 20000"
-        )
+        page.locator('#table tbody tr[aria-rowindex="25001"]').wait_for()
         assert opened.complaints() == []
 
 
@@ -271,15 +280,15 @@ def test_hostile_texts_are_texts(hostile: Backend, opening: Open) -> None:
     made = make(hostile, asked(hostile), "html")
     with opening(made.content) as opened:
         page = opened.page
-        assert opened.count == f"{len(HOSTILE) + 5} problems" or opened.count.endswith("problems")
+        assert opened.count == f"{made.figures.open} problems"
         texts = "\n".join(page.locator("main").all_inner_texts())
         assert "<script>alert(1)</script><img src=x onerror=alert(2)>" in texts
         assert '"><img src=x onerror=alert(1)></script>' in texts
         assert "\u202e" not in texts
-        assert page.locator("img, iframe, object, embed, form, a[href^=http]").count() == 0
+        assert page.locator("img, iframe, object, embed, a[href^=http]").count() == 0
         assert page.locator("script").count() == 4
         page.get_by_role("searchbox").fill("window.owned")
-        page.wait_for_function("document.querySelector('#count').textContent.startsWith('1 of')")
+        opened.counted(f"1 of {made.figures.open} problems")
         page.locator("tbody .problem").first.click()
         assert LINE_ENDS.split()[0] in page.get_by_role("dialog").inner_text()
         for name in ("File", "Category", "Rule"):

@@ -70,6 +70,11 @@ function grouped(number) {
   return Math.round(number).toLocaleString("en");
 }
 
+/** A text, or that there is none: nobody can press what has no name. */
+function said(text) {
+  return text.trim() ? text : "(empty)";
+}
+
 /** An element with properties and children; texts become text, never markup. */
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);

@@ -40,7 +40,7 @@ class Details {
         "div",
         { className: "inside" },
         make("p", {}, make("span", { className: `badge ${severity}` }, severity)),
-        make("h2", { id: "details-title" }, make("bdi", {}, problems.value(row, "description"))),
+        make("h2", { id: "details-title" }, make("bdi", {}, said(problems.value(row, "description")))),
         list,
         make("button", { type: "button", className: "close", onclick: () => this.dialog.close() }, "Close"),
       ),
@@ -62,6 +62,6 @@ class Details {
       this.dialog.close();
       this.filter({ [name]: value });
     };
-    return make("button", { type: "button", className: "link", onclick: show, title: "Show all with this" }, make("bdi", {}, value));
+    return make("button", { type: "button", className: "link", onclick: show, title: "Show all with this" }, make("bdi", {}, said(value)));
   }
 }

@@ -138,7 +138,7 @@ class Table {
         make(
           "button",
           { type: "button", className: "problem" },
-          make("bdi", {}, problems.value(row, "description")),
+          make("bdi", {}, said(problems.value(row, "description"))),
         ),
         make("bdi", { className: "file" }, file ?? ""),
       ),
