@@ -28,7 +28,7 @@ ingest_inbox = define_asset_job(
 )
 
 report_week = define_asset_job(
-    "report_week", selection=[weekly_report], description="Makes and publishes the report of the newest week."
+    "report_week", selection=[weekly_report], description="Makes and publishes the report of the last week."
 )
 
 

@@ -1,7 +1,7 @@
-"""The report of the newest week, made and published by a schedule."""
+"""The report of the last week, made and published by a schedule."""
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from dagster import AssetExecutionContext, AssetKey, FreshnessPolicy, MaterializeResult, MetadataValue, asset
 
@@ -24,10 +24,10 @@ from resources.dagster_resources import LakeResource, ReportsResource
 def weekly_report(
     context: AssetExecutionContext, lake: LakeResource, reports: ReportsResource
 ) -> MaterializeResult[None]:
-    """One HTML file about the newest week that has runs, against the week before: docs/report.md."""
+    """One HTML file about the last whole week, Monday to Sunday, against the week before: docs/report.md."""
     started = time.monotonic()
     with no_retry_for_mistakes():
-        done = publish_week(lake.open(), reports.to, reports.options)
+        done = publish_week(lake.open(), datetime.now(UTC).date(), reports.to, reports.options)
     context.log.info(f"The report is at {done.path}.")
     seconds = MetadataValue.float(round(time.monotonic() - started, 3))
     return MaterializeResult(metadata=_describe(done) | {"seconds": seconds})

@@ -46,7 +46,7 @@ COLOURS: Mapping[str, str] = {
 }
 """Those of the page when it is light."""
 
-_LAYOUT = ((("severity", 700),), (("flow", 340), ("score", 340)), (("ages", 300), ("map", 380)))
+_LAYOUT = ((("severity", 700),), (("flow", 340), ("score", 340)), (("ages", 340), ("map", 340)))
 """The charts side by side, and how wide each is drawn, in points before it is fitted in."""
 
 
@@ -73,7 +73,7 @@ def render(figures: Figures, manifest: dict[str, Any]) -> bytes:
                 row.severity,
                 *(
                     f"{n:,}"
-                    for n in (asked.sla[row.severity], row.open, row.triaged, row.breached, row.due_soon)
+                    for n in (row.breached, row.due_soon, row.open, row.triaged, asked.sla[row.severity])
                 ),
                 "–" if row.oldest_days is None else f"{row.oldest_days:,.0f}",
             ]

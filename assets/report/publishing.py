@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from assets.exports.manifest import SUFFIX
@@ -24,8 +25,11 @@ class Published:
     path: str
 
 
-def publish_week(lake: Backend, to: str = "", storage_options: dict[str, Any] | None = None) -> Published:
-    """Make the report of the newest week, and publish it with its manifest beside it; durable on return.
+def publish_week(
+    lake: Backend, today: date, to: str = "", storage_options: dict[str, Any] | None = None
+) -> Published:
+    """Make the report of the last whole week before `today`, Monday to Sunday, and publish it with its
+    manifest beside it; durable on return. Where all runs are newer, it is about the week up to the newest.
 
     In the folder `to`, a path or an fsspec URL, it is `issues-2025-08-29.html`, by its last day, in place of
     an older one of the same name. In the storage its name holds its content, too. Raises `UsageError` where
@@ -35,7 +39,9 @@ def publish_week(lake: Backend, to: str = "", storage_options: dict[str, Any] | 
         raise UsageError(
             "The storage is encrypted and a report is not, so say where it may go: ISSUELAKE_REPORT_TO."
         )
-    asked = select(lake, sla_days())
+    sunday = today - timedelta(days=today.isoweekday())
+    days = lake.days()
+    asked = select(lake, sla_days(), last=sunday if days and days[0] <= sunday else None)
     made = make(lake, asked, "html")
     if to:
         path = f"{to.rstrip('/')}/issues-{asked.last}.html"

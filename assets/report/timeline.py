@@ -43,7 +43,7 @@ def severities(figures: Figures, colours: Colours) -> Drawn:
         "severity",
         "Issues reported, by severity",
         f"Bars of the issues that runs reported, by {figures.asked.grain.value} and severity.",
-        _over_days(figures, colours, bars),
+        _over_days(figures, colours, values, bars),
         colours,
         (figures.asked.grain.value, "runs", *SEVERITIES),
         rows,
@@ -83,7 +83,7 @@ def flow(figures: Figures, colours: Colours) -> Drawn:
         "New against fixed",
         f"Bars upward of problems that came up or came back, downward of those fixed, by"
         f" {figures.asked.grain.value}.",
-        _over_days(figures, colours, bars, zero),
+        _over_days(figures, colours, values, bars, zero),
         colours,
         (figures.asked.grain.value, "new", "came back", "fixed", "open at the end"),
         rows,
@@ -114,7 +114,7 @@ def score(figures: Figures, colours: Colours) -> Drawn:
         "score",
         "Score, average and lowest",
         f"A line of the average score of the runs, and the lowest below it, by {figures.asked.grain.value}.",
-        _over_days(figures, colours, *layers),
+        _over_days(figures, colours, values, *layers),
         colours,
         (figures.asked.grain.value, "average score", "lowest score"),
         rows,
@@ -128,8 +128,13 @@ def _bars(values: list[dict[str, Any]], **encoded: Any) -> alt.Chart:
     return bars
 
 
-def _over_days(figures: Figures, colours: Colours, *layers: ChartType) -> ChartType:
-    """The layers over all days that are drawn, with a band behind those that the report is about."""
+def _over_days(
+    figures: Figures, colours: Colours, values: list[dict[str, Any]], *layers: ChartType
+) -> ChartType:
+    """The layers over all days that are drawn, with a band behind those that the report is about.
+
+    Where there are no `values`, the days alone: Vega has no scale for nothing.
+    """
     asked = figures.asked
     end = _utc(asked.last + timedelta(days=1))
     spans = [{"begin": _utc(asked.drawn_from), "end": end, "shown": 0}]
@@ -144,7 +149,7 @@ def _over_days(figures: Figures, colours: Colours, *layers: ChartType) -> ChartT
             opacity=alt.Opacity("shown:Q", scale=None),
         )
     )
-    return alt.layer(band, *layers).properties(height=_HEIGHT)
+    return alt.layer(band, *(layers if values else ())).properties(height=_HEIGHT)
 
 
 def _time_axis() -> alt.Axis:

@@ -26,6 +26,8 @@ from tests.exports.conftest import run_documents
 from tests.problems.histories import FIRST, Issue, Run, store
 
 CHROMIUM = "chromium"
+WITHIN = 120_000.0
+"""Milliseconds, on a machine that has much else to do."""
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -149,7 +151,7 @@ class Opened:
 
     def counted(self, text: str) -> None:
         """Wait until so much is shown."""
-        expect(self.page.locator("#count")).to_have_text(text)
+        expect(self.page.locator("#count")).to_have_text(text, timeout=WITHIN)
 
     def problems(self) -> list[str]:
         """The problems in the table, as far as they are drawn."""
@@ -186,6 +188,7 @@ def opening(browser: Browser, tmp_path: Path) -> Open:
         path.write_bytes(content)
         options = {"viewport": {"width": 1280, "height": 900}, "offline": True, **context}
         used = browser.new_context(**options)
+        used.set_default_timeout(WITHIN)
         page = used.new_page()
         opened = Opened(page)
         page.on("console", lambda message: opened.said.append(f"{message.type}: {message.text}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -21,36 +22,32 @@ def cli(tmp_path: Path) -> Cli:
     return cli
 
 
-def test_a_page_and_a_pdf_are_written(cli: Cli) -> None:
-    said = cli.run("report", "--to", "report.html", "--manifest").stdout.decode()
-    page = (cli.folder / "report.html").read_bytes()
-    assert said == f"2025-04-03 to 2025-04-09, 11 open problems, {len(page)} bytes → report.html\n"
-    manifest = json.loads((cli.folder / "report.html.manifest.json").read_bytes())
-    assert manifest["bytes"] == len(page)
-    answer = cli.json(
-        "report", "--to", "out/r.pdf", "--plugin", "demo", "--from", "2025-03-01", "--to-date", "2025-04-01"
-    )
-    assert (answer["format"], answer["from"], answer["to"]) == ("pdf", "2025-03-01", "2025-04-01")
-    assert (answer["plugin"], answer["as_of"], answer["open"]) == ("demo", "2025-04-01T23:59:59.999999Z", 9)
-    assert (cli.folder / "out/r.pdf").read_bytes().startswith(b"%PDF-")
-    to_stdout = cli.run("report", "--to", "-")
-    assert to_stdout.stdout == page
-    assert "11 open problems" in to_stdout.stderr.decode()
+def test_a_page_goes_into_a_file_and_a_pdf_to_standard_output(cli: Cli) -> None:
+    answer = cli.json("report", "--to", "out/report.html", "--manifest")
+    page = (cli.folder / "out/report.html").read_bytes()
+    assert (answer["format"], answer["open"], answer["bytes"]) == ("html", 11, len(page))
+    assert answer["sha256"] == hashlib.sha256(page).hexdigest()
+    manifest = json.loads((cli.folder / "out/report.html.manifest.json").read_bytes())
+    assert (manifest["bytes"], manifest["sha256"]) == (len(page), answer["sha256"])
+    words = ["--plugin", "demo", "--from", "2025-03-01", "--to-date", "2025-04-01"]
+    done = cli.run("report", "--to", "-", "--format", "pdf", *words)
+    assert done.stdout.startswith(b"%PDF-")
+    said = f"2025-03-01 to 2025-04-01, 9 open problems, {len(done.stdout)} bytes → -\n"
+    assert done.stderr.decode() == said
 
 
 def test_what_is_wrong_is_said_before_anything_is_written(cli: Cli) -> None:
     for words in (
         ["--to", "r.docx"],
-        ["--to", "r.html", "--format", "csv"],
         ["--to", "r.html", "--from", "x"],
         ["--to", "r.html", "--as-of", "x"],
-        ["--to", "r.html", "--sla-days", "urgent=1"],
         ["--to", "r.html", "--plugin", "nobody"],
         ["--to", "-", "--manifest"],
         ["--to", "-", "--json"],
         ["--to", "lake/runs/r.html"],
     ):
-        assert b"issuelake: " in cli.run("report", *words, code=2).stderr or words[-1] == "--json"
+        done = cli.run("report", *words, code=2)
+        assert b"issuelake: " in done.stderr or json.loads(done.stdout)["success"] is False
     assert not (cli.folder / "r.html").exists()
 
 

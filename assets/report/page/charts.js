@@ -30,6 +30,7 @@ async function drawCharts(charts, drill) {
         const filters = datum && (datum.first || datum.day || datum.age) && DRILLS[name](datum);
         if (filters) drill(filters);
       });
+      element.parentElement.scrollLeft = element.parentElement.scrollWidth; // the newest days first
       // The figure says what the drawing shows, and its table has the figures.
       element.querySelector("svg")?.setAttribute("aria-hidden", "true");
     }),
