@@ -200,7 +200,7 @@ def test_light_dark_and_paper(made: Made, opening: Open, tmp_path: Path) -> None
         page.emulate_media(media="print")
         assert page.evaluate(colour) == "rgb(255, 255, 255)"
         assert page.evaluate(bar) == light_bar
-        page.emulate_media(media="screen")
+        page.emulate_media(media="null")
         printed = tmp_path / "printed.pdf"
         page.pdf(path=str(printed), format="A4")
         text = "\n".join(part.extract_text() for part in PdfReader(printed).pages)
