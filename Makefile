@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo dev docs sbom test test-nfs check bench soak clean
+.PHONY: help demo dev docs sbom test test-nfs check bench bench-scale soak clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,10 @@ check: $(STAMP) ## lint, format, types, layers, definitions
 bench: $(STAMP) ## speed against the named peers; see benchmarks/RESULTS.md
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks
+
+bench-scale: $(STAMP) ## 100 million issues in 5 million runs; some GB of disk and half an hour
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	$(BIN)/python -m benchmarks --only scale --rounds 5 --write
 
 soak: $(STAMP) ## ten minutes of failover under constant writing; see benchmarks/SOAK.md
 	$(BIN)/python -m benchmarks.soak

@@ -30,6 +30,9 @@ PARTS = (
 )
 """The modules of this package that each answer one question, in the order of the page."""
 
+LARGE = ("scale",)
+"""Those that take so long that they run only when they are asked for."""
+
 
 def main() -> None:
     asked = _arguments()
@@ -45,7 +48,7 @@ def main() -> None:
         if not asked.quick and (asked.write or not asked.only):
             command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
             results.keep(measured, setup.rounds, command)
-            results.write_page(PARTS)
+            results.write_page([*PARTS, *LARGE])
     missed = [
         f"{name}: {row.what}" for name, (_, rows) in measured.items() for row in rows if row.met is False
     ]
@@ -55,7 +58,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", action="append", choices=PARTS, help="this part; may be given several times"
+        "--only", action="append", choices=[*PARTS, *LARGE], help="this part; may be given several times"
     )
     parser.add_argument("--rounds", type=int, default=5, help="how often each contender runs (5)")
     parser.add_argument("--quick", action="store_true", help="little data: shows that all works, no figures")

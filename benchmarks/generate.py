@@ -135,13 +135,18 @@ class Plugin:
 
 
 def runs(
-    count: int, plugins: int, issues: tuple[int, int], span: timedelta = MONTH, seed: int = 1
+    count: int,
+    plugins: int,
+    issues: tuple[int, int],
+    span: timedelta = MONTH,
+    seed: int = 1,
+    start: datetime = FIRST_DAY,
 ) -> Iterator[tuple[datetime, bytes]]:
-    """`count` run files, evenly spread over `span`: when each was made, and its bytes."""
+    """`count` run files, evenly spread over the `span` from `start` on: when each was made, and its bytes."""
     rng = Random(seed)
     owners = [Plugin(_plugin_name(rng, n), issues, Random(rng.getrandbits(64))) for n in range(plugins)]
     for number in range(count):
-        moment = FIRST_DAY + span * number / count
+        moment = start + span * number / count
         yield moment, rng.choice(owners).run(moment)
 
 

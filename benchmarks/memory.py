@@ -33,7 +33,7 @@ def _row(what: str, count: int, files: Iterable[tuple[datetime, bytes]]) -> Row:
         generate.write(counted, inbox)
         command = [COMMAND, "ingest", str(inbox), "--storage", str(folder / "lake"), "--json"]
         started = time.perf_counter()
-        peak = _peak_of_tree(command)
+        peak = peak_of_tree(command)
         elapsed = time.perf_counter() - started
     name = f"{count:,} {what}, {counted.size / 1e9:.2f} GB, in {elapsed:.0f} s"
     return Row(name, f"{peak / 2**20:.0f} MiB", target="≤ 1 GiB", met=peak <= LIMIT, samples={"ours": [peak]})
@@ -52,7 +52,7 @@ class _Counted:
             yield moment, content
 
 
-def _peak_of_tree(command: list[str]) -> int:
+def peak_of_tree(command: list[str]) -> int:
     """The most bytes that a command and the processes it starts hold at one moment.
 
     Proportional set size: a page that several of them share counts once.

@@ -35,8 +35,12 @@ _WAITING: ContextVar[Waiting | None] = ContextVar("waiting", default=None)
 
 
 def begin(work: Callable[[], T], waiting: Waiting | None = None) -> Future[T]:
-    """`work` in a thread of its own, which ends with it and does not keep the process from ending."""
+    """`work` in a thread of its own, which ends with it and does not keep the process from ending.
+
+    It cannot be cancelled: it has begun.
+    """
     future: Future[T] = Future()
+    future.set_running_or_notify_cancel()
 
     def run() -> None:
         ATTENDED.set(True)

@@ -50,6 +50,21 @@ class Restartable:
         """Returns once it takes connections."""
         import psycopg
 
+        self._begin()
+        until = time.monotonic() + 60
+        while True:
+            try:
+                self.connect().close()
+                return
+            except psycopg.OperationalError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+                # One that was forked while the others were killed keeps their memory until it notices.
+                if self.process.poll() is not None:
+                    self._begin()
+
+    def _begin(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 self._arguments,
@@ -57,15 +72,6 @@ class Restartable:
                 user="postgres" if os.geteuid() == 0 else None,
                 cwd=self.folder,
             )
-        until = time.monotonic() + 60
-        while True:
-            try:
-                self.connect().close()
-                return
-            except psycopg.OperationalError:
-                if self.process.poll() is not None or time.monotonic() > until:
-                    raise
-                time.sleep(0.05)
 
     def connect(self, database: str = "plugpipe") -> Any:
         """The owner's connection, past every proxy."""

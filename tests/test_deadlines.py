@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 
 from resources.config import active, configured
+from resources.deadline import begin
 from resources.errors import ConfigError, StorageError
 from resources.files import LocalFiles, MountedFiles
 from resources.lake import Lake
@@ -204,3 +205,12 @@ def test_a_synchronous_driver_whose_server_goes(sftp_server: Storage, bad: Proxy
     setattr(bad, how, False)
     append(lake, [document("b")])
     assert set(read(lake)) == {"a", "b", "z"}
+
+
+def test_work_that_has_begun_is_not_cancelled_under_its_thread() -> None:
+    """Whoever gives a call up may cancel it, and its thread must be able to end all the same."""
+    may_end = threading.Event()
+    call = begin(may_end.wait)
+    assert not call.cancel()
+    may_end.set()
+    assert call.result(10) is True

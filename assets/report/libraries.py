@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from importlib import import_module
+from threading import Thread
 
 
 def prepare() -> None:
-    """Begin to put the script together, aside."""
+    """Begin to put the script together, and to import Altair: aside, since each takes a second or two."""
     _begun()
+    Thread(target=import_module, args=("altair",), daemon=True).start()
 
 
 def script() -> str:

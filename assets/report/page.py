@@ -53,7 +53,7 @@ def render(figures: Figures, manifest: dict[str, Any]) -> bytes:
             style=style,
             script=script,
             vendor=vendor,
-            data=b64encode(zlib.compress(payload, 9, -zlib.MAX_WBITS)).decode("ascii"),
+            data=b64encode(zlib.compress(payload, 6, -zlib.MAX_WBITS)).decode("ascii"),
             manifest=_inline_json({**manifest, "data_sha256": hashlib.sha256(payload).hexdigest()}),
             figures=figures,
             asked=asked,

@@ -73,10 +73,12 @@ def make(lake: Backend, asked: Asked, report_format: str) -> Made:
 
     if report_format == "html":
         libraries.prepare()  # that takes as long as all the rest, so it begins first
-    from assets.report import figures, manifest, page, pdf
+    from assets.report import figures, manifest
 
     found = figures.read(lake, asked)
     described = manifest.describe(lake, found)
+    from assets.report import page, pdf  # they import Altair
+
     content = (page if report_format == "html" else pdf).render(found, described)
     return Made(report_format, content, found, described)
 

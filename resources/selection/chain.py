@@ -33,7 +33,7 @@ class Chain:
     def member(self, name: str) -> Member | None:
         return next((member for member in self.members if member.name == name), None)
 
-    def usable(self, trace: Trace) -> Iterator[Member]:
+    def usable(self, trace: Trace, to_write: bool = False) -> Iterator[Member]:
         """The members to try, the preferred one first; each that is passed over is noted.
 
         Those whose breaker is open come in the end after all, if they turn out to be well.
@@ -41,7 +41,7 @@ class Chain:
         passed_over = []
         for member in self.members:
             standing = member.standing
-            if standing.may_be_used():
+            if standing.may_be_used() or (not to_write and standing.may_be_read()):
                 yield member
             elif standing.may_be_looked_at():
                 health = member.look()

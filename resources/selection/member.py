@@ -78,9 +78,14 @@ class Member:
             return backend
 
     def ready(self) -> bool:
-        """Whether it may be used, as far as is known; looks where nobody knows any more."""
+        """Whether it may be read, as far as is known; looks where nobody knows any more."""
         standing = self.standing
-        return standing.may_be_used() or (standing.may_be_looked_at() and self.look().healthy)
+        return standing.may_be_read() or (standing.may_be_looked_at() and self.look().healthy)
+
+    def refused(self, reason: str, seconds: float) -> None:
+        """It has not stored what it was given, and took `seconds` to fail."""
+        # What hangs in a write will hang in a read too.
+        self.standing.failed(reason, readable=seconds < self.deadline / 2)
 
     def look(self) -> Health:
         """Is it well? A real round trip within the deadline, which the breaker learns of."""
@@ -88,7 +93,7 @@ class Member:
         if health.healthy:
             self.standing.succeeded()
         else:
-            self.standing.failed(health.error or "")
+            self.refused(health.error or "", health.latency_ms / 1000)
         return health
 
     def check(self) -> Health:

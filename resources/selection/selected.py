@@ -59,7 +59,7 @@ class Selected(Backend):
             self._debts.stored(member, runs, began)
             return appended
 
-        return self._first(store)
+        return self._first(store, to_write=True)
 
     def reading(
         self,
@@ -154,7 +154,7 @@ class Selected(Backend):
             member.ask(lambda backend: backend.record(deletion, moments))
             return member
 
-        self._debts.deleted(self._first(tell), deletion, moments)
+        self._debts.deleted(self._first(tell, to_write=True), deletion, moments)
 
     def deleted_runs(self, audit_id: str) -> dict[str, datetime]:
         return self._on(lambda backend: backend.deleted_runs(audit_id))
@@ -175,7 +175,7 @@ class Selected(Backend):
 
     def check(self) -> Health:
         """A round trip to the first backend that is well."""
-        for member in self.chain.usable(self.trace):
+        for member in self.chain.usable(self.trace, to_write=True):
             health = member.look()
             if health.healthy:
                 return health
@@ -185,7 +185,9 @@ class Selected(Backend):
     def reject(self, rejections: Sequence[Rejection]) -> None:
         if rejections:
             size = sum(len(rejection.raw) for rejection in rejections)
-            self._first(lambda member: member.ask(lambda backend: backend.reject(rejections), size))
+            self._first(
+                lambda member: member.ask(lambda backend: backend.reject(rejections), size), to_write=True
+            )
 
     def rejected(self) -> list[Rejected]:
         """What was refused, wherever it was kept, as far as that can be reached."""
@@ -209,7 +211,7 @@ class Selected(Backend):
             pass
 
     def _limits(self, member: Member, pushdown: Pushdown | None) -> bool:
-        if pushdown is None or not member.standing.may_be_used():
+        if pushdown is None or not member.standing.may_be_read():
             return False
         try:
             return member.backend().limits(pushdown)
@@ -238,22 +240,29 @@ class Selected(Backend):
         """What `work` answers about the first backend that can answer; it may take its time."""
         return self._first(lambda member: member.read(lambda backend, _: work(backend)))
 
-    def _first(self, work: Callable[[Member], T], mistakes: Sequence[StorageError] = ()) -> T:
+    def _first(
+        self, work: Callable[[Member], T], mistakes: Sequence[StorageError] = (), to_write: bool = False
+    ) -> T:
         """What `work` answers about the first member at which it does not fail.
 
         An error among `mistakes` is the caller's own, so another member would not be the answer.
         """
-        for member in self.chain.usable(self.trace):
+        for member in self.chain.usable(self.trace, to_write):
             started = time.perf_counter()
             try:
                 answer = work(member)
             except StorageError as error:
                 if any(error is mistake or error.__cause__ is mistake for mistake in mistakes):
                     raise
-                member.standing.failed(str(error))
-                self.trace.note(member.name, "failed", time.perf_counter() - started, str(error))
+                spent = time.perf_counter() - started
+                if to_write:
+                    member.refused(str(error), spent)
+                else:
+                    member.standing.failed(str(error))
+                self.trace.note(member.name, "failed", spent, str(error))
             else:
-                member.standing.succeeded()
+                if to_write or member.standing.may_be_used():  # reading tells nothing of writing
+                    member.standing.succeeded()
                 self.trace.note(member.name, "used", time.perf_counter() - started)
                 self.trace.used = member.configured_as
                 return answer

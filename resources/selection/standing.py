@@ -2,8 +2,8 @@
 
 A backend whose call failed is not asked again for its `health_check_interval`. Then one caller
 looks whether it is well, by a round trip with a deadline, while the others still pass it over; if
-so, it is used again. What is known lies beside the ledger, so that the next command need not find
-out anew that a server hangs.
+so, it is used again. One that only refuses what is written (its disk is full, say) is still read. What
+is known lies beside the ledger, so that the next command need not find out anew that a server hangs.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Known(msgspec.Struct, omit_defaults=True):
 
     failures: int = 0
     """In a row; 0 where it is well."""
+    readable: bool = False
+    """Whether all that failed were writes, each refused at once. Says nothing where it is well."""
     last_success: float | None = None
     last_failure: float | None = None
     last_error: str | None = None
@@ -59,6 +61,9 @@ class Standing:
     def may_be_used(self) -> bool:
         return not self.known.failures
 
+    def may_be_read(self) -> bool:
+        return not self.known.failures or self.known.readable
+
     def may_be_looked_at(self) -> bool:
         """Whether the caller should look now if it is well; true for one caller at a time, who must
         then say `succeeded` or `failed`."""
@@ -79,9 +84,11 @@ class Standing:
             if back or (self._kept and now - self._written > _REMEMBER_SUCCESS_EVERY):
                 self._write()
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, readable: bool = False) -> None:
+        """`readable` says that it refused a write, which tells nothing of what is read."""
         with self._lock:
             self._looking = False
+            self.known.readable = readable and self.may_be_read()
             self.known.failures += 1
             self.known.last_failure = time.time()
             self.known.last_error = reason

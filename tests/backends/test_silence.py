@@ -9,11 +9,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from assets import answers
 from resources.backend import Backend
 from resources.backends.mongodb import MongoDb
+from resources.backends.sql.patience import connect
 from resources.backends.sql.settings import Mysql, Postgresql, Sqlite
 from resources.config import Storage
 from resources.errors import StorageError
@@ -84,3 +86,18 @@ def test_a_locked_file_is_waited_for_only_so_long(tmp_path: Path) -> None:
         other.execute("ROLLBACK")
     append(backend, [document("b")])
     assert set(read(backend)) == {"a", "b"}
+
+
+def test_a_cursor_is_closed_although_the_server_does_not_answer(postgresql_server: Sql) -> None:
+    """One that is not would be warned of when it is collected, in the middle of something else."""
+    own = postgresql_server
+    with proxy(own.port) as network:
+        place = {"host": "127.0.0.1", "port": network.port, "dbname": "postgres", "user": own.username}
+        connection = connect(PATIENCE, **place, password=own.password, sslmode="disable")
+        cursor = connection.cursor("of_the_server")
+        cursor.execute("SELECT generate_series(1, 10)")
+        network.black_hole = True
+        with pytest.raises(psycopg.OperationalError, match="timeout_seconds"):
+            cursor.close()
+        assert cursor.closed
+        assert connection.closed

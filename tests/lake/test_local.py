@@ -73,7 +73,7 @@ def test_what_the_system_refuses_to_read_is_an_error_of_the_storage(
 ) -> None:
     append(Lake(LocalFiles(tmp_path)), [document("a")])
 
-    def refuse(name: str) -> None:
+    def refuse(name: str, **_: object) -> None:
         raise OSError(number, os.strerror(number), name)
 
     monkeypatch.setattr(pyarrow.parquet, "ParquetFile", refuse)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
@@ -27,6 +29,7 @@ from tests.selection.world import (
     begin,
     rested,
 )
+from tests.servers import missing
 
 
 @pytest.fixture
@@ -59,6 +62,61 @@ def test_a_write_that_fails_goes_to_the_next_within_the_call(world: World, state
     check(begin(chain), {"a": stored("a")})
     [entry] = world.chain().ledger.entries()
     assert (entry.owed_to, entry.held_by, entry.run_ids) == ("first", "second", {"a"})
+
+
+@pytest.fixture
+def small_disk(world: World) -> Iterator[Path]:
+    """A file system of 256 KiB, below the folder of the first lake."""
+    folder = world.folder / "first"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False)
+    if mounted.returncode:
+        missing("the right to mount a file system (root)")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_disk_that_is_full_is_passed_over_and_paid_later(world: World, small_disk: Path) -> None:
+    chain = world.chain()
+    append(begin(chain), [document("a")])
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(512)):
+            pass
+    selected = begin(chain)
+    append(selected, [document("b")])
+    assert [(a.backend, a.outcome) for a in selected.trace.attempts] == [
+        ("first", "failed"),
+        ("second", "used"),
+    ]
+    assert "No space left" in (selected.trace.attempts[0].reason or "")
+    check(begin(world.chain()), {"a": stored("a"), "b": stored("b")})  # what it has can still be read
+    ballast.unlink()
+    rested()
+    assert reconcile(world.chain()).left == 0
+    check(world.lake("first"), {"a": stored("a"), "b": stored("b")})
+
+
+def test_what_takes_no_writes_is_read_until_it_fails_at_that_too(world: World) -> None:
+    chain = world.chain()
+    append(begin(chain), [document("a")])
+    world.set("first", READ_ONLY)
+    append(begin(chain), [document("b")])
+    for known in (chain, world.chain()):  # also by the next process
+        selected = begin(known)
+        check(selected, {"a": stored("a"), "b": stored("b")})
+        assert {(a.backend, a.outcome) for a in selected.trace.attempts} == {("first", "used")}
+        assert known.preferred.standing.state != "closed"  # writers still pass it over
+    world.set("first", REFUSES)
+    check(begin(chain), {"b": stored("b")})
+    world.set("first", READ_ONLY)
+    selected = begin(chain)
+    check(selected, {"b": stored("b")})
+    assert selected.trace.attempts[0].outcome == "skipped"
+    world.set("first", WELL)
+    rested()
+    check(begin(chain), {"a": stored("a"), "b": stored("b")})
+    assert chain.preferred.standing.state == "closed"
 
 
 def test_what_hangs_is_not_asked_again_at_once_and_let_back_in(world: World) -> None:

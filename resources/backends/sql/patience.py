@@ -19,10 +19,26 @@ _LOOK_AGAIN = 0.1
 """Seconds between looks for an interrupt from the keyboard."""
 
 
+class _Cursor(psycopg.ServerCursor[Any]):
+    """A server's cursor that is closed once its connection is."""
+
+    def close(self) -> None:
+        """Raises `OperationalError` where the server does not answer."""
+        try:
+            super().close()
+        finally:
+            if self.connection.closed:
+                super().close()  # asks nobody any more; or it would be warned of when it is collected
+
+
 class PatientConnection(psycopg.Connection[Any]):
     """Waits `patience` seconds for any one answer."""
 
     patience: float | None = None
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.server_cursor_factory = _Cursor
 
     def wait(self, gen: PQGen[T], interval: float = _LOOK_AGAIN, timeout: float | None = None) -> T:
         """Raises `OperationalError`, and is closed, where no answer came in time."""
