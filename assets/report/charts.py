@@ -54,7 +54,7 @@ def _ages(figures: Figures, colours: Colours) -> Drawn:
             y=alt.Y("age:N", sort=list(AGE_NAMES), title=None, axis=alt.Axis(domain=False, ticks=False)),
             x=alt.X("from:Q", title="open problems", axis=alt.Axis(tickMinStep=1, tickCount=5, format="~s")),
             x2="to:Q",
-            color=severity_colour(colours),
+            color=severity_colour(colours, columns=2),
             tooltip=["age:N", "severity:N", alt.Tooltip("open:Q", format=",")],
         )
         .properties(height=150)

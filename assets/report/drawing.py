@@ -70,10 +70,10 @@ def piled(names: Iterable[str], counts: Iterable[int]) -> Iterator[tuple[str, in
         under += count
 
 
-def severity_colour(colours: Colours) -> alt.Color:
+def severity_colour(colours: Colours, columns: int = 4) -> alt.Color:
     scale = alt.Scale(domain=list(SEVERITIES), range=[colours[severity] for severity in SEVERITIES])
-    return alt.Color("severity:N", scale=scale, legend=legend())
+    return alt.Color("severity:N", scale=scale, legend=legend(columns))
 
 
-def legend() -> alt.Legend:
-    return alt.Legend(title=None, orient="top", symbolType="square")
+def legend(columns: int = 4) -> alt.Legend:
+    return alt.Legend(title=None, orient="top", symbolType="square", columns=columns)
