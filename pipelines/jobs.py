@@ -22,6 +22,7 @@ from assets.definitions.calendar import with_partition
 from assets.definitions.launching import launch
 from assets.definitions.shell import RETRIES, no_retry_for_mistakes
 from assets.definitions.shell import table as picture
+from assets.definitions.weekly_report import weekly_report
 from assets.launched import Work
 from assets.retention.rounds import retain
 from assets.retention.rules import configured_policy
@@ -43,6 +44,10 @@ PARTITION_TAG = "dagster/partition"
 
 ingest_inbox = define_asset_job(
     "ingest_inbox", selection=[batches], description="Ingests the run files that wait in the inbox."
+)
+
+report_week = define_asset_job(
+    "report_week", selection=[weekly_report], description="Makes and publishes the report of the last week."
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from assets.definitions.problems import problems
 from assets.definitions.summary import daily_summary
 from assets.definitions.tables import compact_day, counts_agree, no_run_twice
 from assets.definitions.trends import NAMES, trends
+from assets.definitions.weekly_report import weekly_report
 from assets.inbox import Asked, Inbox, Waiting
 from assets.ingest import ingest
 from assets.sources import RunFile
@@ -28,7 +30,7 @@ from assets.sql_access import views
 from pipelines.definitions import defs
 from pipelines.jobs import catch_up, maintenance
 from pipelines.sensors import inbox_sensor
-from resources.dagster_resources import LakeResource
+from resources.dagster_resources import LakeResource, ReportsResource
 from resources.errors import ConfigError, StorageError
 from resources.lake import Lake, layout
 
@@ -49,6 +51,7 @@ class World:
         self.inbox.mkdir()
         self.folder = folder / "lake"
         self.resource = LakeResource(storage=str(self.folder), inbox=str(self.inbox))
+        self.reports = ReportsResource()
         self.lake = self.resource.open()
 
     def drop(self, run_id: str, day: date, severities: Sequence[str] = (), score: int = 50) -> Path:
@@ -68,7 +71,7 @@ class World:
         return dg.materialize(
             assets,
             instance=self.instance,
-            resources={"lake": options.pop("resource", self.resource)},
+            resources={"lake": options.pop("resource", self.resource), "reports": self.reports},
             partition_key=day.isoformat() if day else None,
             raise_on_error=options.pop("raise_on_error", True),
             **options,
@@ -135,6 +138,7 @@ def test_the_definitions_load_and_hold_exactly_this() -> None:
         "daily_trend",
         "weekly_trend",
         "monthly_trend",
+        "weekly_report",
     }
     assert {
         f"{key.asset_key.to_user_string()}:{key.name}"
@@ -147,10 +151,11 @@ def test_the_definitions_load_and_hold_exactly_this() -> None:
         "storage/local_file:healthy",
     }
     jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {"ingest_inbox", "catch_up", "maintenance", "reconcile_storages"}
+    assert jobs == {"ingest_inbox", "catch_up", "maintenance", "reconcile_storages", "report_week"}
     assert {(s.name, s.cron_schedule, s.default_status.value) for s in repository.schedule_defs} == {
         ("hourly_catch_up", "5 * * * *", "RUNNING"),
         ("nightly_maintenance", "30 2 * * *", "RUNNING"),
+        ("weekly_report", "0 5 * * 1", "RUNNING"),
     }
     assert {(s.name, s.minimum_interval_seconds, s.default_status.value) for s in repository.sensor_defs} == {
         ("inbox_sensor", 10, "RUNNING"),
@@ -174,6 +179,7 @@ def test_the_definitions_load_and_hold_exactly_this() -> None:
         ("daily_trend", "daily_summary", "problems"),
         ("weekly_trend", "daily_summary", "problems"),
         ("monthly_trend", "daily_summary", "problems"),
+        ("weekly_report", "problems", "weekly_trend"),
     }
 
 
@@ -182,9 +188,10 @@ def test_pools_retries_and_freshness_stand_beside_the_assets() -> None:
     assert compact_day.op.pool == "compaction"
     assert problems.op.pool == "problems"
     assert trends.op.pool == "trends"
-    for shell in (batches, compact_day, daily_summary, problems, trends):
+    assert weekly_report.op.pool == "reports"
+    for shell in (batches, compact_day, daily_summary, problems, trends, weekly_report):
         assert shell.op.retry_policy is not None
-    for shell in (batches, daily_summary, problems, trends):
+    for shell in (batches, daily_summary, problems, trends, weekly_report):
         for spec in shell.specs:
             assert spec.freshness_policy is not None
 
@@ -471,6 +478,26 @@ def test_the_trends_follow_once_all_is_done(world: World) -> None:
     assert pq.read_table(path).num_rows == 4
     world.materialize([compact_day, daily_summary, problems, trends], selection=[trends])
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_weekly_report_is_published_where_it_is_to_be(world: World) -> None:
+    world.drop("a", DAY, ["high", "low"])
+    world.drop("b", DAY + timedelta(days=1), ["high"], score=70)
+    world.ingest()
+    shells = [compact_day, daily_summary, problems, trends, weekly_report]
+    result = world.materialize(shells, selection=[weekly_report])
+    [event] = result.asset_materializations_for_node("weekly_report")
+    told = {name: value.value for name, value in event.metadata.items()}
+    today = datetime.now(UTC).date()
+    sunday = today - timedelta(days=today.isoweekday())
+    assert (told["runs"], told["open"], told["last_day"]) == (0, 1, str(sunday))
+    assert "| Open problems | 1 |" in told["picture"]
+    page = (world.folder / told["path"]).read_bytes()
+    assert (len(page), hashlib.sha256(page).hexdigest()) == (told["bytes"], told["sha256"])
+    world.reports = ReportsResource(to=str(world.folder.parent / "published"))
+    world.materialize(shells, selection=[weekly_report])
+    [published] = (world.folder.parent / "published").glob("*.html")
+    assert published.read_bytes() == page
 
 
 def test_many_days_at_once_are_summarised_by_the_ingest_itself(world: World) -> None:

@@ -41,8 +41,9 @@ SPAN_ISSUES = 250_000
 _ORDER = ("target_plugin", "file_path", "fingerprint", "opened_at", "opened_stored_at", "opened_run_id")
 """The order of lives in a file, as `sql/lives_kept.sql` has it."""
 
-NEWEST_KEPT = 7
-"""So many of the newest days keep their open lives; of older ones the last day of each month."""
+NEWEST_KEPT = 8
+"""So many of the newest days keep their open lives; of older ones the last day of each month. A weekly report
+looks at the newest, and at the one a week before."""
 
 
 @dataclass(frozen=True, slots=True)

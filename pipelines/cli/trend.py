@@ -120,8 +120,8 @@ def trend(
 
     opened = open_storage(storage, config)
     lake = opened.backend
-    last = _day("--to", date_to) if date_to else _newest(lake)
-    first = _day("--from", date_from) if date_from else _before(last, by)
+    last = day_of("--to", date_to) if date_to else _newest(lake)
+    first = day_of("--from", date_from) if date_from else _before(last, by)
     with opened_engine(engine, opened, storage, config) as workers:
         try_to_keep(lake, workers)
     found = figures.read(lake, model.Asked(first, last, plugin, model.Grain(by)))
@@ -223,7 +223,7 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}"
 
 
-def _day(option: str, text: str) -> date:
+def day_of(option: str, text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
