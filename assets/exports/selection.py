@@ -49,6 +49,7 @@ class Selection:
     compiled: Compiled
     limit: int | None = None
     regrouped: bool = False
+    columns: tuple[str, ...] = COLUMNS
 
     @property
     def parameters(self) -> list[Any]:
@@ -126,7 +127,8 @@ class Selection:
 
     def _select(self, expressions: dict[str, str], order: str) -> str:
         columns = ", ".join(
-            f'{expressions[name]} AS "{name}"' if name in expressions else f'"{name}"' for name in COLUMNS
+            f'{expressions[name]} AS "{name}"' if name in expressions else f'"{name}"'
+            for name in self.columns
         )
         return (
             sql("assets", "export_issues")
