@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.exports.selection import Selection
+from assets.exports.selection import Selection, copy_parquet
 from assets.problems import triage
 from assets.problems.columns import LIVES, PROBLEMS
 from assets.problems.relation import Asked, reading_problems
@@ -58,7 +58,9 @@ def write_selected(selection: Selection, folder: Path) -> Counts:
     whole = replace(selection, columns=tuple(c.name for c in TABLES["issues"]))
     issues = whole.copy_parquet(folder / "issues.parquet")
     select = sql("assets.bundle", "runs").format(columns=_columns("runs"), where=compiled.runs_where)
-    runs = _copy(selection.connection, select, folder / "runs.parquet", compiled.runs_parameters)
+    runs = copy_parquet(
+        selection.connection, select, compiled.runs_parameters, len(TABLES["runs"]), folder / "runs.parquet"
+    )
     newest = sql("assets.bundle", "newest").format(where=compiled.runs_where)
     [(moment,)] = selection.connection.execute(newest, compiled.runs_parameters).fetchall()
     return Counts({"runs": runs, "issues": issues}, moment)
@@ -82,7 +84,7 @@ def write_problems(lake: Backend, folder: Path, asked: Asked) -> dict[str, int]:
         counts = {}
         for name in ("problems", "problem_lives", "triage_decisions"):
             select = sql("assets.bundle", name).format(columns=_columns(name), issues=issues)
-            counts[name] = _copy(connection, select, folder / f"{name}.parquet")
+            counts[name] = copy_parquet(connection, select, [], len(TABLES[name]), folder / f"{name}.parquet")
         return counts
 
     return reading_problems(lake, work, asked)
@@ -119,13 +121,3 @@ def _columns(table: str) -> str:
     return ", ".join(
         "severity::VARCHAR AS severity" if c.name == "severity" else f'"{c.name}"' for c in TABLES[table]
     )
-
-
-def _copy(
-    connection: duckdb.DuckDBPyConnection, select: str, path: Path, parameters: list[object] | None = None
-) -> int:
-    statement = (
-        f"COPY ({select}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"
-    )
-    [(count,)] = connection.execute(statement, parameters or []).fetchall()
-    return int(count)
