@@ -25,8 +25,8 @@ def bundle(storage: Storage, query: Query, to: str, storage_options: dict[str, A
 
     Under `issues_data` the answer has `bundle_path`, `bytes`, `sha256`, `content_sha256` (the same for
     the same rows, however the lake keeps them), `as_of` and `rows` by table. Raises `UsageError` for a
-    path, `QueryError` for a query, `StorageError` for a lake that cannot be read or a place that
-    cannot be written; then an older file is still there, and nothing else.
+    path, `QueryError` for a query or where it selects no run, `StorageError` for a lake that cannot be
+    read or a place that cannot be written; then an older file is still there, and nothing else.
     """
     from assets.bundle import archive, describe, tables
     from assets.exports import keep_out_of, sha256_of, writing

@@ -12,6 +12,7 @@ from assets.problems import triage
 from assets.problems.columns import LIVES, PROBLEMS
 from assets.problems.relation import Asked, reading_problems
 from resources.backend import Backend
+from resources.errors import QueryError
 from resources.schema import ISSUES, RUN_DATE, RUNS, SEVERITIES, Column
 from resources.session import connect, literal, sql
 
@@ -46,14 +47,14 @@ _STORAGE_VERSION = "v1.0.0"
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many rows of each table, and the newest run, None where there is no run."""
+    """How many rows of each table, and when the newest run happened."""
 
     rows: dict[str, int]
-    newest: datetime | None
+    newest: datetime
 
 
 def write_selected(selection: Selection, folder: Path) -> Counts:
-    """Write the runs and issues that are selected to `folder`."""
+    """Write the runs and issues that are selected to `folder`. Raises `QueryError` where there is no run."""
     compiled = selection.compiled
     whole = replace(selection, columns=tuple(c.name for c in TABLES["issues"]))
     issues = whole.copy_parquet(folder / "issues.parquet")
@@ -63,16 +64,17 @@ def write_selected(selection: Selection, folder: Path) -> Counts:
     )
     newest = sql("assets.bundle", "newest").format(where=compiled.runs_where)
     [(moment,)] = selection.connection.execute(newest, compiled.runs_parameters).fetchall()
+    if moment is None:
+        raise QueryError("Nothing is selected: no run is of this plugin, id and dates.")
     return Counts({"runs": runs, "issues": issues}, moment)
 
 
-def moment_of(lake: Backend, newest: datetime | None, until: datetime | None) -> datetime:
+def moment_of(lake: Backend, newest: datetime, until: datetime | None) -> datetime:
     """As of when problems are told: the last that is known, a run or a decision, or `until` before that.
 
     Not the moment of writing: the same lake and selection are to give the same bundle.
     """
-    known = [decision.decided_at for decision in triage.made(lake.files)]
-    last = max((m for m in (newest, *known) if m is not None), default=datetime.fromtimestamp(0, UTC))
+    last = max([newest, *(decision.decided_at for decision in triage.made(lake.files))])
     return min(last, until or last).astimezone(UTC)
 
 

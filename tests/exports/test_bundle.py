@@ -30,7 +30,7 @@ from assets.query import Query
 from assets.sql_access import views
 from resources.config import Storage, open_storage
 from resources.encryption import Key
-from resources.errors import StorageError, UsageError
+from resources.errors import QueryError, StorageError, UsageError
 from resources.files import LocalFiles
 from resources.lake import Lake
 from tests import servers
@@ -159,9 +159,10 @@ def test_the_readme_tells_what_is_there(handed_over: Path, storage: Storage) -> 
     assert max(map(len, text.splitlines())) <= 120
 
 
-def test_a_hostile_selection_is_one_line_of_the_readme(storage: Storage, tmp_path: Path) -> None:
+def test_a_hostile_selection_is_one_line_of_the_readme(tmp_path: Path) -> None:
     evil = 'x"\n\nWAS ANYTHING CHANGED?\nNo.\u202e\x1b[2J$version'
-    bundle(storage, Query(plugin_name=evil), str(tmp_path / "a.zip"))
+    run = run_documents()[1] | {"target_plugin": evil}
+    bundle(filled(tmp_path / "lake", [run]), Query(plugin_name=evil), str(tmp_path / "a.zip"))
     folder = unpacked(tmp_path / "a.zip", tmp_path / "a")
     text = (folder / "README.txt").read_text("utf-8")
     assert text.count("WAS ANYTHING CHANGED?\n") == 1
@@ -284,12 +285,16 @@ def test_decisions_made_after_the_last_run_are_in_it(tmp_path: Path) -> None:
     assert bundle(storage, Query(), str(tmp_path / "b.zip"))["issues_data"]["sha256"] == done["sha256"]
 
 
-def test_nothing_selected(tmp_path: Path) -> None:
-    bundle(filled(tmp_path / "lake", []), Query(), str(tmp_path / "a.zip"))
+def test_nothing_selected_is_an_error(tmp_path: Path) -> None:
+    for storage in (filled(tmp_path / "empty", []), history(tmp_path)):
+        with pytest.raises(QueryError, match="Nothing is selected: no run"):
+            bundle(storage, Query(plugin_name="nobody"), str(tmp_path / "a.zip"))
+    assert not (tmp_path / "a.zip").exists()
+    done = bundle(storage, Query(plugin_name="other", severity=["critical"]), str(tmp_path / "a.zip"))
+    assert done["issues_data"]["rows"] == dict.fromkeys(TABLES, 0) | {"runs": 1}
     folder = unpacked(tmp_path / "a.zip", tmp_path / "a")
     for table, columns in TABLES.items():
-        frame = pl.read_parquet(folder / "data" / f"{table}.parquet")
-        assert (frame.height, frame.columns) == (0, [c.name for c in columns])
+        assert pl.read_parquet(folder / "data" / f"{table}.parquet").columns == [c.name for c in columns]
 
 
 def test_a_database_and_an_encrypted_lake_give_the_same_data(tmp_path: Path) -> None:

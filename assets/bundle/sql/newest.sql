@@ -1,2 +1,2 @@
--- When did the newest of the selected runs happen? Null where none is selected.
+-- When did the newest of the selected runs happen? Null where there is none.
 SELECT max("timestamp") FROM runs WHERE {where}
