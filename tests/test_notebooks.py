@@ -21,9 +21,11 @@ def shown(notebook: Any) -> list[list[str]]:
     """The text of every output, cell by cell; of a picture only that there is one."""
     return [
         [
-            "a picture" if "image/png" in output.get("data", {}) else output["data"]["text/plain"]
+            "a picture"
+            if "image/png" in output.get("data", {})
+            else output.get("text") or output["data"]["text/plain"]
             for output in cell.outputs
-            if output.get("name") != "stderr"  # what is said once on a new machine
+            if "font cache" not in output.get("text", "")  # matplotlib says so on a new machine
         ]
         for cell in notebook.cells
         if cell.cell_type == "code"
