@@ -26,6 +26,7 @@ PARTS = (
     "export",
     "steps",
     "selection",
+    "report",
 )
 """The modules of this package that each answer one question, in the order of the page."""
 

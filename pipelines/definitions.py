@@ -12,13 +12,14 @@ from assets.definitions.problems import problems
 from assets.definitions.summary import daily_summary
 from assets.definitions.tables import compact_day, counts_agree, no_run_twice
 from assets.definitions.trends import trends
-from pipelines.jobs import catch_up, ingest_inbox, maintenance, reconcile_storages
+from assets.definitions.weekly_report import weekly_report
+from pipelines.jobs import catch_up, ingest_inbox, maintenance, reconcile_storages, report_week
 from pipelines.opening import kept_open
-from pipelines.schedules import hourly_catch_up, nightly_maintenance
+from pipelines.schedules import hourly_catch_up, nightly_maintenance, weekly
 from pipelines.sensors import automation, inbox_sensor
 from pipelines.watching import failures, findings, rejects, storage_health
 from resources.backend import Backend
-from resources.dagster_resources import LakeResource, NotificationsResource
+from resources.dagster_resources import LakeResource, NotificationsResource, ReportsResource
 
 
 class OpenedLake(LakeResource):
@@ -43,11 +44,12 @@ defs = Definitions(
         daily_summary,
         problems,
         trends,
+        weekly_report,
         *map(storages.spec, BACKENDS),
     ],
     asset_checks=[counts_agree, no_run_twice, *map(storages.check, BACKENDS)],
-    jobs=[ingest_inbox, catch_up, maintenance, reconcile_storages],
-    schedules=[hourly_catch_up, nightly_maintenance],
+    jobs=[ingest_inbox, catch_up, maintenance, reconcile_storages, report_week],
+    schedules=[hourly_catch_up, nightly_maintenance, weekly],
     sensors=[inbox_sensor, automation, storage_health, failures, rejects, findings],
     resources={
         "lake": OpenedLake(
@@ -58,6 +60,10 @@ defs = Definitions(
             else None,
             inbox=_from_environment("ISSUELAKE_INBOX", "inbox"),
             inbox_options=_from_environment("ISSUELAKE_INBOX_OPTIONS", "{}"),
+        ),
+        "reports": ReportsResource(
+            to=_from_environment("ISSUELAKE_REPORT_TO", ""),
+            to_options=_from_environment("ISSUELAKE_REPORT_OPTIONS", "{}"),
         ),
         "notifications": NotificationsResource(urls=_from_environment("ISSUELAKE_NOTIFY", "")),
     },

@@ -8,6 +8,7 @@ from assets.definitions import reports
 from assets.definitions.batches import batches
 from assets.definitions.calendar import with_partition
 from assets.definitions.shell import RETRIES, no_retry_for_mistakes
+from assets.definitions.weekly_report import weekly_report
 from assets.summary import outdated
 from pipelines.opening import kept_open
 from resources.dagster_resources import LakeResource
@@ -24,6 +25,10 @@ PARTITION_TAG = "dagster/partition"
 
 ingest_inbox = define_asset_job(
     "ingest_inbox", selection=[batches], description="Ingests the run files that wait in the inbox."
+)
+
+report_week = define_asset_job(
+    "report_week", selection=[weekly_report], description="Makes and publishes the report of the newest week."
 )
 
 

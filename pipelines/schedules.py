@@ -2,7 +2,7 @@
 
 from dagster import DefaultScheduleStatus, ScheduleDefinition
 
-from pipelines.jobs import catch_up, maintenance
+from pipelines.jobs import catch_up, maintenance, report_week
 
 hourly_catch_up = ScheduleDefinition(
     name="hourly_catch_up",
@@ -18,4 +18,12 @@ nightly_maintenance = ScheduleDefinition(
     cron_schedule="30 2 * * *",
     default_status=DefaultScheduleStatus.RUNNING,
     description="Compacts the lake.",
+)
+
+weekly = ScheduleDefinition(
+    name="weekly_report",
+    job=report_week,
+    cron_schedule="0 5 * * 1",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Makes the report of the week that has just ended, and publishes it.",
 )

@@ -82,6 +82,24 @@ def _options(name: str, text: str) -> dict[str, Any]:
     return options
 
 
+class ReportsResource(ConfigurableResource[None]):
+    """Where reports are published."""
+
+    to: str = Field(
+        default="",
+        description="Folder or fsspec URL. Without one, the folder `reports` of the storage.",
+    )
+    to_options: str = Field(
+        default="{}",
+        description="Options of that fsspec storage, one JSON object; with secrets: an EnvVar.",
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """`to_options`, read. Raises `ConfigError`."""
+        return _options("to_options", self.to_options)
+
+
 class NotificationsResource(ConfigurableResource[None]):
     """Whom to tell about backends, failures and findings, and how often at most."""
 

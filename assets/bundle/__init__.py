@@ -36,7 +36,7 @@ def bundle(storage: Storage, query: Query, to: str, storage_options: dict[str, A
     from assets.problems.relation import Asked
 
     compiled = queries.compile(query)
-    keep_out_of(storage, to)
+    keep_out_of(storage.backend.url, to)
     destination = open_destination(to, storage_options)
     with destination.working_folder() as working:
         folder: Path = working / "content"

@@ -50,7 +50,7 @@ def export(
         raise QueryError(f"query.limit is {limit}, which is less than 1.")
     compiled = queries.compile(query)
     writer = chosen.writer()
-    keep_out_of(storage, export_path)
+    keep_out_of(storage.backend.url, export_path)
     destination = open_destination(export_path, storage_options)
     with destination.working_folder() as folder:
         made = folder / (os.path.basename(destination.path) or "export")
@@ -95,11 +95,14 @@ def writing(made: Path, destination: Destination) -> Iterator[None]:
         raise
 
 
-def keep_out_of(storage: Storage, export_path: str) -> None:
-    """What lies in the folders of a lake is the lake's: another file there would be read as data."""
+def keep_out_of(url: str, export_path: str) -> None:
+    """What lies in the folders of the lake at `url` is the lake's: another file there would be read as data.
+
+    Raises `UsageError`.
+    """
     remote = "://" in export_path and not export_path.startswith(("file://", "local://"))
     target = export_path if remote else os.path.realpath(os.path.expanduser(export_path.split("://", 1)[-1]))
-    root = storage.backend.url if remote else os.path.realpath(storage.backend.url)
+    root = url if remote else os.path.realpath(url)
     for folder in layout.FOLDERS:
         if target.startswith(f"{root.rstrip('/')}/{folder}/"):
             raise UsageError(f"{export_path} lies in the lake's own folder {folder}; export elsewhere.")

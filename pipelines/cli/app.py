@@ -19,6 +19,7 @@ from pipelines.cli import (
 from pipelines.cli import diff as diff_command
 from pipelines.cli import gate as gate_command
 from pipelines.cli import problems as problems_command
+from pipelines.cli import report as report_command
 from pipelines.cli import run as run_command
 from pipelines.cli import sql as sql_command
 from pipelines.cli import trend as trend_command
@@ -53,6 +54,7 @@ app.command("problems", rich_help_panel=ASK)(problems_command.problems)
 app.command("diff", rich_help_panel=ASK)(diff_command.diff)
 app.command("sql", rich_help_panel=ASK)(sql_command.sql)
 app.command("export", rich_help_panel=ASK)(export.export)
+app.command("report", rich_help_panel=ASK)(report_command.report)
 app.command("bundle", rich_help_panel=ASK)(bundle.bundle)
 app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
 app.command("gate", rich_help_panel=DECIDE)(gate_command.gate)

@@ -118,8 +118,8 @@ def trend(
     from pipelines.cli.opening import open_storage
 
     lake = open_storage(storage, config).backend
-    last = _day("--to", date_to) if date_to else _newest(lake)
-    first = _day("--from", date_from) if date_from else _before(last, by)
+    last = day_of("--to", date_to) if date_to else _newest(lake)
+    first = day_of("--from", date_from) if date_from else _before(last, by)
     try_to_keep(lake)
     found = figures.read(lake, model.Asked(first, last, plugin, model.Grain(by)))
     if json:
@@ -220,7 +220,7 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}"
 
 
-def _day(option: str, text: str) -> date:
+def day_of(option: str, text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:

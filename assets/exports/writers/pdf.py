@@ -26,7 +26,7 @@ def write(selection: Selection, path: Path) -> int:
     data = {
         "severities": SEVERITIES,
         "counts": [
-            {"plugin": _breakable(plugin), "severity": severity, "issues": count}
+            {"plugin": breakable(plugin), "severity": severity, "issues": count}
             for (plugin, severity), count in selection.counts().items()
         ],
         "issues": issues,
@@ -44,14 +44,14 @@ def _shown(issue: dict[str, Any]) -> dict[str, str]:
     details = issue["details"] or {}
     line = f":{details['line']}" if isinstance(details.get("line"), int) else ""
     return {
-        **{name: _breakable(issue[name] or "") for name in _SHOWN},
-        "place": _breakable(f"{issue['file_path']}{line}") if issue["file_path"] else "",
-        "run": _breakable(issue["validation_run_id"]),
+        **{name: breakable(issue[name] or "") for name in _SHOWN},
+        "place": breakable(f"{issue['file_path']}{line}") if issue["file_path"] else "",
+        "run": breakable(issue["validation_run_id"]),
         "moment": issue["timestamp"],
-        "details": _breakable(msgspec.json.encode(details).decode()) if details else "",
+        "details": breakable(msgspec.json.encode(details).decode()) if details else "",
     }
 
 
-def _breakable(text: str) -> str:
+def breakable(text: str) -> str:
     """`text` with places to break a line: after punctuation, and in words that go on without any."""
     return _UNBROKEN.sub(f"\\g<0>{_BREAK}", _PUNCTUATION.sub(f"\\g<0>{_BREAK}", visible(text)))
