@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from assets import query as queries
 from assets.answers import Answer, answer, reading
-from assets.query import Query
-from resources.backend import BOTH
+from assets.query import Compiled, Query
+from resources.backend import BOTH, Backend
 from resources.config import Storage
 from resources.destination import open_destination
 
 if TYPE_CHECKING:
     import duckdb
+
+    from assets.bundle.tables import Counts
 
 
 def bundle(storage: Storage, query: Query, to: str, storage_options: dict[str, Any] | None = None) -> Answer:
@@ -25,14 +27,15 @@ def bundle(storage: Storage, query: Query, to: str, storage_options: dict[str, A
 
     Under `issues_data` the answer has `bundle_path`, `bytes`, `sha256`, `content_sha256` (the same for
     the same rows, however the lake keeps them), `as_of` and `rows` by table. Raises `UsageError` for a
-    path, `QueryError` for a query or where it selects no run, `StorageError` for a lake that cannot be
-    read or a place that cannot be written; then an older file is still there, and nothing else.
+    path or where the extra `report` is not installed, `QueryError` for a query or where it selects no
+    run, `StorageError` for a lake that cannot be read or a place that cannot be written; then an older
+    file is still there, and nothing else.
     """
     from assets.bundle import archive, describe, tables
     from assets.exports import keep_out_of, sha256_of, writing
     from assets.exports.manifest import lake_part
     from assets.exports.selection import Selection, moment
-    from assets.exports.writers import csv, html
+    from assets.exports.writers import csv
     from assets.problems.relation import Asked
 
     compiled = queries.compile(query)
@@ -47,7 +50,6 @@ def bundle(storage: Storage, query: Query, to: str, storage_options: dict[str, A
             with writing(working, destination):
                 counts = tables.write_selected(selection, data)
                 csv.write(selection, folder / describe.SHEET, codecs.BOM_UTF8)  # else Excel does not know
-                html.write(selection, folder / describe.REPORT)
             return counts, lake_part(selection, storage, BOTH)
 
         with writing(working, destination):
@@ -59,6 +61,7 @@ def bundle(storage: Storage, query: Query, to: str, storage_options: dict[str, A
             rows = counts.rows | tables.write_problems(storage.backend, data, as_of)
             tables.write_database(folder, describe.DATABASE)
             told = moment(last)
+            (folder / describe.REPORT).write_bytes(_report(storage.backend, compiled, counts))
             readme = describe.readme(query, storage.backend.url, told, rows)
             (folder / describe.README).write_bytes(readme)
             members = [archive.member(folder, path) for path in list(describe.PARTS)[:-2]]
@@ -73,3 +76,15 @@ def bundle(storage: Storage, query: Query, to: str, storage_options: dict[str, A
         destination.publish(made)
     parts = {"bundle_path": destination.path, **written, "as_of": told, "rows": rows}
     return answer("bundle", storage, rows["issues"], issues_data=parts)
+
+
+def _report(lake: Backend, compiled: Compiled, counts: Counts) -> bytes:
+    """The report of the days of the selected runs, and their plugin: it knows no other filter."""
+    from assets.problems.sla import sla_days
+    from assets.report.selection import select
+    from assets.report.writing import make
+
+    asked = compiled.pushdown
+    first = compiled.first or counts.oldest.date()
+    last = compiled.last if asked.run_id is None else counts.newest.date()
+    return make(lake, select(lake, sla_days(), first, last, asked.plugin), "html").content

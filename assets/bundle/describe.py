@@ -22,7 +22,7 @@ DATABASE, REPORT, SHEET = "audit.duckdb", "report.html", "issues.csv"
 
 PARTS = {
     README: "this",
-    REPORT: "a page to read",
+    REPORT: "the report on these days, and this plugin where one is selected",
     SHEET: "the issues, for a spreadsheet",
     f"{DATA}/runs.parquet": "the runs",
     f"{DATA}/issues.parquet": "their issues",
@@ -54,8 +54,12 @@ def readme(query: Query, url: str, moment: str, rows: Mapping[str, int]) -> byte
 
 
 def content_sha256(members: Sequence[Member]) -> str:
-    """A hash of what `members` hold, the same wherever the lake is and however it keeps its rows."""
-    return hashlib.sha256(checksums([m for m in members if m.path != README])).hexdigest()
+    """A hash of the rows, the same wherever the lake is and in whichever files it keeps them.
+
+    README and report say more of the lake than that.
+    """
+    rows = [m for m in members if m.path not in (README, REPORT)]
+    return hashlib.sha256(checksums(rows)).hexdigest()
 
 
 def document(

@@ -47,9 +47,10 @@ _STORAGE_VERSION = "v1.0.0"
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many rows of each table, and when the newest run happened."""
+    """How many rows of each table, and when the oldest and the newest run happened."""
 
     rows: dict[str, int]
+    oldest: datetime
     newest: datetime
 
 
@@ -62,20 +63,21 @@ def write_selected(selection: Selection, folder: Path) -> Counts:
     runs = copy_parquet(
         selection.connection, select, compiled.runs_parameters, len(TABLES["runs"]), folder / "runs.parquet"
     )
-    newest = sql("assets.bundle", "newest").format(where=compiled.runs_where)
-    [(moment,)] = selection.connection.execute(newest, compiled.runs_parameters).fetchall()
-    if moment is None:
+    span = sql("assets.bundle", "span").format(where=compiled.runs_where)
+    [(oldest, newest)] = selection.connection.execute(span, compiled.runs_parameters).fetchall()
+    if newest is None:
         raise QueryError("Nothing is selected: no run is of this plugin, id and dates.")
-    return Counts({"runs": runs, "issues": issues}, moment)
+    return Counts({"runs": runs, "issues": issues}, oldest.astimezone(UTC), newest.astimezone(UTC))
 
 
 def moment_of(lake: Backend, newest: datetime, until: datetime | None) -> datetime:
-    """As of when problems are told: the last that is known, a run or a decision, or `until` before that.
+    """As of when problems are told: `until`, or else the last that is known, a run or a decision.
 
     Not the moment of writing: the same lake and selection are to give the same bundle.
     """
-    last = max([newest, *(decision.decided_at for decision in triage.made(lake.files))])
-    return min(last, until or last).astimezone(UTC)
+    if until is not None:
+        return until
+    return max([newest, *(decision.decided_at for decision in triage.made(lake.files))]).astimezone(UTC)
 
 
 def write_problems(lake: Backend, folder: Path, asked: Asked) -> dict[str, int]:
