@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -19,6 +22,7 @@ from assets import days, inbox, sources, summary
 from assets.definitions import calendar, reports
 from assets.definitions.batches import batches, inbox_asset
 from assets.definitions.problems import problems
+from assets.definitions.shell import place
 from assets.definitions.summary import daily_summary
 from assets.definitions.tables import compact_day, counts_agree, no_run_twice
 from assets.definitions.trends import NAMES, trends
@@ -472,9 +476,18 @@ def test_the_trends_follow_once_all_is_done(world: World) -> None:
     assert (daily["periods"], daily["plugins"], daily["dagster/row_count"]) == (2, 1, 4)
     assert (daily["new"], daily["fixed"], daily["open"]) == (0, 1, 1)
     assert f"| {DAY} | 1 | 2 | 50.0 | 2 | 0 | 0 | 2 |" in daily["newest"]
-    assert "█" in daily["picture"]
+    drawn = re.fullmatch(
+        r"!\[open problems by day: 2, 1\]\(data:image/svg\+xml;base64,(.+)\)", daily["picture"]
+    )
+    assert drawn
+    picture = ElementTree.fromstring(base64.b64decode(drawn[1]))
+    bars = picture.findall("{http://www.w3.org/2000/svg}rect")
+    assert [bar.get("fill") for bar in bars] == ["#e45756", "#54a24b"]  # two came, one was fixed
+    texts = ["".join(text.itertext()) for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == ["open, at most 2", "1", "+0 came", "−1 fixed", str(DAY), str(DAY + timedelta(days=1))]
+    assert isinstance(told["daily_trend"]["path"], dg.PathMetadataValue)
     assert told["monthly_trend"]["periods"].value == 1
-    path = world.folder / daily["path"]
+    path = Path(daily["path"])
     assert pq.read_table(path).num_rows == 4
     world.materialize([compact_day, daily_summary, problems, trends], selection=[trends])
     assert list(path.parent.iterdir()) == [path]
@@ -498,6 +511,12 @@ def test_the_weekly_report_is_published_where_it_is_to_be(world: World) -> None:
     world.materialize(shells, selection=[weekly_report])
     [published] = (world.folder.parent / "published").glob("*.html")
     assert published.read_bytes() == page
+
+
+def test_a_file_of_a_remote_storage_is_a_link() -> None:
+    assert place("s3://bucket/lake/", "trends/x.parquet") == dg.MetadataValue.url(
+        "s3://bucket/lake/trends/x.parquet"
+    )
 
 
 def test_many_days_at_once_are_summarised_by_the_ingest_itself(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -30,6 +31,18 @@ def bars(values: Mapping[str, int], width: int = 24) -> MetadataValue:
     most = max(values.values(), default=0)
     rows = [(name, f"`{_bar(value, most, width)}` {value:,}") for name, value in values.items()]
     return table(("", ""), rows)
+
+
+def image(svg: str, says: str) -> MetadataValue:
+    """A picture, as Markdown; `says` is for those who do not see it."""
+    data = b64encode(svg.encode()).decode()
+    return MetadataValue.md(f"![{says}](data:image/svg+xml;base64,{data})")
+
+
+def place(url: str, path: str) -> MetadataValue:
+    """Where `path` of the storage at `url` is: a path on this machine, or a URL."""
+    whole = f"{url.rstrip('/')}/{path}"
+    return MetadataValue.url(whole) if "://" in whole else MetadataValue.path(whole)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> MetadataValue:

@@ -17,10 +17,11 @@ from dagster import (
 )
 
 from assets.definitions.reports import DAILY_SUMMARY
-from assets.definitions.shell import PICTURE_ROWS, RETRIES, bars, no_retry_for_mistakes, table
+from assets.definitions.shell import PICTURE_ROWS, RETRIES, image, no_retry_for_mistakes, place, table
 from assets.definitions.summary import DAY_CHANGED
 from assets.trends.kept import Kept, keep_all
 from assets.trends.model import Grain
+from assets.trends.picture import svg
 from resources.dagster_resources import LakeResource
 
 PROBLEMS = AssetKey("problems")
@@ -59,11 +60,12 @@ def trends(context: AssetExecutionContext, lake: LakeResource) -> Iterator[Mater
                 name = NAMES[grain]
                 context.log.info(f"{name}: {kept.table.num_rows} rows in {kept.path}")
                 seconds = MetadataValue.float(round(time.monotonic() - started, 3))
-                yield MaterializeResult(name, metadata=_describe(grain, kept) | {"seconds": seconds})
+                described = _describe(grain, kept, opened.url) | {"seconds": seconds}
+                yield MaterializeResult(name, metadata=described)
                 started = time.monotonic()
 
 
-def _describe(grain: Grain, kept: Kept) -> dict[str, MetadataValue]:
+def _describe(grain: Grain, kept: Kept, url: str) -> dict[str, MetadataValue]:
     rows: list[dict[str, Any]] = kept.table.to_pylist()
     overall = [row for row in rows if row["target_plugin"] is None]
     newest = overall[-PICTURE_ROWS:]
@@ -71,13 +73,13 @@ def _describe(grain: Grain, kept: Kept) -> dict[str, MetadataValue]:
     return {
         "dagster/row_count": MetadataValue.int(len(rows)),
         "bytes": MetadataValue.int(kept.size),
-        "path": MetadataValue.text(kept.path),
+        "path": place(url, kept.path),
         "periods": MetadataValue.int(len(overall)),
         "plugins": MetadataValue.int(len({row["target_plugin"] for row in rows} - {None})),
         "runs": MetadataValue.int(sum(row["runs"] for row in overall)),
         "total_issues": MetadataValue.int(sum(row["total_issues"] for row in overall)),
         **{name: MetadataValue.int(last[name]) for name in ("new", "reopened", "fixed", "open")},
-        "picture": bars({grain.label(row["period"]): row["open"] for row in newest}),
+        "picture": _picture(grain, newest),
         "newest": table(
             (grain.value, "runs", "issues", "score", "new", "reopened", "fixed", "open"),
             [
@@ -94,3 +96,11 @@ def _describe(grain: Grain, kept: Kept) -> dict[str, MetadataValue]:
         "made_of": MetadataValue.asset(PROBLEMS),
         "definitions": MetadataValue.path("docs/trends.md"),
     }
+
+
+def _picture(grain: Grain, newest: list[dict[str, Any]]) -> MetadataValue:
+    opens = [row["open"] for row in newest]
+    says = f"open problems by {grain.value}: {', '.join(f'{n:,}' for n in opens) or 'no run yet'}"
+    labels = [grain.label(row["period"]) for row in newest]
+    came = [row["new"] + row["reopened"] for row in newest]
+    return image(svg(labels, opens, came, [row["fixed"] for row in newest]), says)

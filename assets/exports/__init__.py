@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from assets.answers import Answer, answer, reading
 from assets.exports.formats import Format, choose
 from assets.query import Query
 from resources.config import Storage
-from resources.destination import STANDARD_OUTPUT, open_destination
+from resources.destination import STANDARD_OUTPUT, Destination, open_destination
 from resources.errors import QueryError, StorageError, UsageError
 from resources.lake import layout
 
@@ -58,19 +60,13 @@ def export(
         made = folder / (os.path.basename(destination.path) or "export")
 
         def work(connection: duckdb.DuckDBPyConnection) -> tuple[int, Any]:
-            import duckdb
-
             from assets.exports.manifest import lake_part
             from assets.exports.selection import Selection
 
             selection = Selection(connection, compiled, limit)
             _refuse_too_many(selection, chosen)
-            try:
+            with writing(made, destination):
                 count = writer(selection, made)
-            except (OSError, duckdb.IOException) as error:
-                if isinstance(error, OSError) or str(made) in str(error):
-                    raise StorageError(f"Could not write {destination.path}: {error}.") from error
-                raise
             return count, lake_part(selection, storage) if manifest else None
 
         from assets.exports import joining
@@ -80,7 +76,7 @@ def export(
             count, lake = joining.export(engine, storage.backend, query, chosen, made), None
         else:
             count, lake = reading(storage, work, compiled, (layout.ISSUES,), compiled.asking_for(*COLUMNS))
-        written = {"exported_count": count, "bytes": made.stat().st_size, "sha256": _sha256(made)}
+        written = {"exported_count": count, "bytes": made.stat().st_size, "sha256": sha256_of(made)}
         beside = folder / "manifest"
         if manifest:
             from assets.exports import manifest as manifests
@@ -92,6 +88,19 @@ def export(
             destination.publish(beside, manifests.SUFFIX)
             data["manifest_path"] = destination.path + manifests.SUFFIX
     return answer("export_issues", storage, count, issues_data=data)
+
+
+@contextmanager
+def writing(made: Path, destination: Destination) -> Iterator[None]:
+    """Where a file at or below `made` cannot be written, `destination` cannot: `StorageError`."""
+    import duckdb
+
+    try:
+        yield
+    except (OSError, duckdb.IOException) as error:
+        if isinstance(error, OSError) or str(made) in str(error):
+            raise StorageError(f"Could not write {destination.path}: {error}.") from error
+        raise
 
 
 def keep_out_of(url: str, export_path: str) -> None:
@@ -117,6 +126,7 @@ def _refuse_too_many(selection: Any, chosen: Format) -> None:
             )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a local file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,6 +6,7 @@ It says nothing of when or where it was written: the same data and selection giv
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -21,10 +22,13 @@ from resources.lake.read import opened
 SUFFIX = ".manifest.json"
 
 
-def lake_part(selection: Selection, storage: Storage) -> dict[str, Any]:
-    """What was read, and how; to be asked while the views of `selection` are there."""
+def lake_part(
+    selection: Selection, storage: Storage, tables: Sequence[str] = (layout.ISSUES,)
+) -> dict[str, Any]:
+    """What was read of `tables`, and how; to be asked while the views of `selection` are there."""
     marks = [e for table in (layout.DELETED, layout.REPLACED) for e in storage.backend.files.find(table)]
-    read = [(layout.lake_path(name), os.path.getsize(name)) for name in opened(selection.connection)]
+    names = [name for table in tables for name in opened(selection.connection, table)]
+    read = [(layout.lake_path(name), os.path.getsize(name)) for name in names]
     files = sorted([*read, *((mark.path, mark.size) for mark in marks)])
     parameters = [moment(p) if hasattr(p, "astimezone") else p for p in selection.parameters]
     return {
@@ -42,8 +46,6 @@ def encode(
     name: str, export_format: Format, query: Query, limit: int | None, written: dict[str, Any], lake: Any
 ) -> bytes:
     """The manifest of the file `name`, of which `written` says count, bytes and hash."""
-    asked = {key: value for key, value in msgspec.to_builtins(query).items() if key not in ("limit",)}
-    chosen = {key: value for key, value in asked.items() if value not in (None, [], 0)}
     document = {
         "issuelake_version": version("issuelake"),
         "file": name,
@@ -51,7 +53,18 @@ def encode(
         "media_type": export_format.media_type,
         "reproducible": export_format.reproducible,
         **written,
-        "query": chosen | ({} if limit is None else {"limit": limit}),
+        "query": asked(query) | ({} if limit is None else {"limit": limit}),
         **lake,
     }
+    return indented(document)
+
+
+def asked(query: Query) -> dict[str, Any]:
+    """The keys of `query` that select something; an export is not paged, so its `limit` does not."""
+    given = {key: value for key, value in msgspec.to_builtins(query).items() if key != "limit"}
+    return {key: value for key, value in given.items() if value not in (None, [], 0)}
+
+
+def indented(document: dict[str, Any]) -> bytes:
+    """`document` as JSON for people, too."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

@@ -49,6 +49,7 @@ class Selection:
     compiled: Compiled
     limit: int | None = None
     regrouped: bool = False
+    columns: tuple[str, ...] = COLUMNS
 
     @property
     def parameters(self) -> list[Any]:
@@ -71,11 +72,12 @@ class Selection:
 
     def copy_json(self, path: Path, options: str) -> int:
         """Write the issues as JSON objects to `path`, by DuckDB; how many there are."""
-        return self._copy(self._select(_AS_JSON, self._order), path, f"FORMAT json, {options}")
+        selected = self._select(_AS_JSON, self._order)
+        return _copy(self.connection, selected, self.parameters, path, f"FORMAT json, {options}")
 
     def copy_parquet(self, path: Path) -> int:
         """Write the issues as Parquet to `path`, by DuckDB; how many there are."""
-        return self._copy(self.statement, path, "FORMAT parquet, COMPRESSION zstd")
+        return copy_parquet(self.connection, self.statement, self.parameters, len(self.columns), path)
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """The issues in order, at least one frame, JSON columns as text."""
@@ -126,7 +128,8 @@ class Selection:
 
     def _select(self, expressions: dict[str, str], order: str) -> str:
         columns = ", ".join(
-            f'{expressions[name]} AS "{name}"' if name in expressions else f'"{name}"' for name in COLUMNS
+            f'{expressions[name]} AS "{name}"' if name in expressions else f'"{name}"'
+            for name in self.columns
         )
         return (
             sql("assets", "export_issues")
@@ -145,10 +148,24 @@ class Selection:
         limit = "" if self.limit is None else f" LIMIT {self.limit:d}"
         return f"{limit} OFFSET {self.compiled.offset:d}" if self.compiled.offset else limit
 
-    def _copy(self, select: str, path: Path, options: str) -> int:
-        statement = f"COPY ({select}) TO {literal(str(path))} ({options}, USE_TMP_FILE false)"
-        [(count,)] = self.connection.execute(statement, self.parameters).fetchall()
-        return int(count)
+
+def copy_parquet(
+    connection: duckdb.DuckDBPyConnection, select: str, parameters: list[Any], columns: int, path: Path
+) -> int:
+    """Write the rows of `select`, which has so many `columns`, as Parquet to `path`; how many there are.
+
+    The same rows in the same order give the same bytes.
+    """
+    whole = sql("assets", "export_parquet").format(selected=select, nulls=", ".join(["NULL"] * columns))
+    return _copy(connection, whole, parameters, path, "FORMAT parquet, COMPRESSION zstd")
+
+
+def _copy(
+    connection: duckdb.DuckDBPyConnection, select: str, parameters: list[Any], path: Path, options: str
+) -> int:
+    statement = f"COPY ({select}) TO {literal(str(path))} ({options}, USE_TMP_FILE false)"
+    [(count,)] = connection.execute(statement, parameters).fetchall()
+    return int(count)
 
 
 def moment(value: datetime) -> str:

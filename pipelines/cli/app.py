@@ -6,6 +6,7 @@ import typer
 
 from pipelines.cli import (
     backends,
+    bundle,
     delete,
     export,
     failover,
@@ -56,6 +57,7 @@ app.command("diff", rich_help_panel=ASK)(diff_command.diff)
 app.command("sql", rich_help_panel=ASK)(sql_command.sql)
 app.command("export", rich_help_panel=ASK)(export.export)
 app.command("report", rich_help_panel=ASK)(report_command.report)
+app.command("bundle", rich_help_panel=ASK)(bundle.bundle)
 app.add_typer(upkeep.rejected, name="rejected", rich_help_panel=INGEST)
 app.command("gate", rich_help_panel=DECIDE)(gate_command.gate)
 app.command("accept", rich_help_panel=DECIDE)(deciding.accept)

@@ -15,6 +15,10 @@ from pipelines.cli.reading import query_of
 from resources.destination import STANDARD_OUTPUT
 from resources.errors import UsageError
 
+TEXT = Annotated[str | None, typer.Option(help="Words that description, recommendation or file path hold.")]
+UNTIL = Annotated[
+    str | None, typer.Option("--until", metavar="DATE", help="Up to and with this day or moment.")
+]
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -31,9 +35,7 @@ def export(
         bool,
         typer.Option("--manifest", help="Also write what it was made of, to --to with .manifest.json."),
     ] = False,
-    text: Annotated[
-        str | None, typer.Option(help="Words that description, recommendation or file path hold.")
-    ] = None,
+    text: TEXT = None,
     plugin: o.PLUGIN = None,
     severity: o.SEVERITY = None,
     min_severity: o.MIN_SEVERITY = None,
@@ -43,10 +45,7 @@ def export(
     fingerprint: o.FINGERPRINT = None,
     where: o.WHERE = None,
     date_from: o.DATE_FROM = None,
-    date_to: Annotated[
-        str | None,
-        typer.Option("--until", metavar="DATE", help="Up to and with this day or moment."),
-    ] = None,
+    date_to: UNTIL = None,
     sort: o.SORT = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", min=1, help="How many at most. [default: all]")
@@ -72,12 +71,8 @@ def export(
     from assets import exports
     from pipelines.cli.opening import open_storage, opened_engine
 
-    if _DAY.fullmatch(to):
-        raise UsageError(f"--to {to} looks like a day; --to says where to write, --until the last day.")
-    if to == STANDARD_OUTPUT and json:
-        raise UsageError("--json and --to - both want standard output; write to a file instead.")
-    if to == STANDARD_OUTPUT and sys.stdout.isatty() and not choose(format, to).text:
-        raise UsageError(f"{format} is not for a terminal: redirect it into a file, or name one with --to.")
+    chosen = choose(format, to)
+    check_destination(to, json, chosen.name, chosen.text)
     query = query_of({name: value for name, value in locals().items() if name != "limit"})
     opened = open_storage(storage, config)
     with opened_engine(engine, opened, storage, config) as workers:
@@ -91,3 +86,13 @@ def export(
         f" → {safe(data['export_path'])}",
         file=sys.stderr if to == STANDARD_OUTPUT else sys.stdout,
     )
+
+
+def check_destination(to: str, json: bool, what: str, text: bool) -> None:
+    """Refuse to write `what`, which is `text` or not, to where nobody can mean it. Raises `UsageError`."""
+    if _DAY.fullmatch(to):
+        raise UsageError(f"--to {to} looks like a day; --to says where to write, --until the last day.")
+    if to == STANDARD_OUTPUT and json:
+        raise UsageError("--json and --to - both want standard output; write to a file instead.")
+    if to == STANDARD_OUTPUT and sys.stdout.isatty() and not text:
+        raise UsageError(f"{what} is not for a terminal: redirect it into a file, or name one with --to.")

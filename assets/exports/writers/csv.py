@@ -10,9 +10,11 @@ from assets.exports.selection import Selection
 _MOMENT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
-def write(selection: Selection, path: Path) -> int:
+def write(selection: Selection, path: Path, mark: bytes = b"") -> int:
+    """Write the rows to `path`, after `mark`, if a reader wants one."""
     count = 0
     with open(path, "wb") as file:
+        file.write(mark)
         for number, frame in enumerate(selection.frames()):
             inert(frame).write_csv(file, include_header=number == 0, datetime_format=_MOMENT)
             count += frame.height
