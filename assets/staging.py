@@ -106,6 +106,7 @@ def stage(lake: Backend, share: Share) -> Staged:
         [batch] = lake.plan([read.runs]).batches if read.runs.num_rows else [None]
         if batch is not None:
             lake.stage(batch, reader.lay_out(batch))
+        reader.issues = None  # the next task may be long in coming
     told = [dataclasses.replace(rejection, raw=b"") for rejection in read.rejections]
     return Staged(amount, read.runs, told, None if batch is None else batch.batch_id)
 

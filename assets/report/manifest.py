@@ -14,9 +14,11 @@ from typing import Any
 
 import msgspec
 
-from assets.days import versions
+from assets.days import versions_of_all
 from assets.problems import triage
+from assets.records import identity
 from assets.report.model import Figures
+from assets.retention import outlines
 from resources.backend import Backend
 from resources.fingerprint import RECIPE_VERSION
 
@@ -32,8 +34,8 @@ _RECIPES = {
 def describe(lake: Backend, figures: Figures) -> dict[str, Any]:
     """What goes into the page. Raises `StorageError`."""
     asked = figures.asked
-    days = versions(lake, [day for day in lake.days() if day <= asked.as_of.date()])
-    decisions = [d.id for d in triage.made(lake.files) if d.decided_at <= asked.as_of]
+    days = versions_of_all(lake, [day for day in outlines.days(lake) if day <= asked.as_of.date()])
+    decisions = [identity(d) for d in triage.made(lake.files) if d.decided_at <= asked.as_of]
     return {
         "issuelake_version": version("issuelake"),
         "selection": {

@@ -123,7 +123,7 @@ def counting_files(files: Files) -> tuple[list[DataFile], list[DataFile]]:
         listed = layout.data_files(files)
         with cursor(files.key) as connection:
             try:
-                without, dirty = _choose(connection, files, listed, None)
+                without, dirty, _ = _choose(connection, files, listed, None)
             except duckdb.IOException as error:
                 raise Vanished(f"Could not read {files.url}: {error}") from error
         return [f for f in listed if f not in without], sorted(dirty, key=lambda f: (f.day, f.name))
