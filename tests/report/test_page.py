@@ -86,6 +86,9 @@ def test_what_the_figures_say_is_what_the_table_shows(made: Made, opening: Open)
                     tops.title,
                     row,
                 )
+        page.get_by_role("button", name="Clear all").click()
+        page.locator("[data-select=sla]").select_option("soon")
+        assert opened.count == f"{sum(row.due_soon for row in figures.standing)} of 11 problems"
         for number in page.locator(".sla button").all():
             number.click()
             many = number.inner_text().split()[0]
