@@ -138,7 +138,7 @@ def test_a_day_that_comes_while_others_are_worked_out_is_not_passed_over(
     store(lake, [early, between, late, *several])
     listed = update.versions_of_all
     monkeypatch.setattr(
-        update, "versions", lambda *a: [v for v in listed(*a) if v.day != between.moment.date()]
+        update, "versions_of_all", lambda *a: [v for v in listed(*a) if v.day != between.moment.date()]
     )
     bring_up_to_date(lake)
     monkeypatch.undo()
