@@ -81,7 +81,9 @@ def test_compose_takes_the_files(name: str) -> None:
 
 
 def test_compose_refuses_to_start_without_secrets() -> None:
+    text = (DEPLOY / "compose.yaml").read_text("utf-8")
     for name in GIVEN:
+        assert set(re.findall(rf"\$\{{?{name}(..)", text)) == {":?"}
         with pytest.raises(KeyError, match=name):
             interpolated(load("compose.yaml"), {key: value for key, value in GIVEN.items() if key != name})
 

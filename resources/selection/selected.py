@@ -37,6 +37,8 @@ T = TypeVar("T")
 class Selected(Backend):
     """Every call goes to the first member of `chain` that can answer it, and `trace` says how it went."""
 
+    name = "auto"
+
     def __init__(self, chain: Chain, trace: Trace) -> None:
         self.chain = chain
         self.trace = trace

@@ -44,6 +44,11 @@ def test_a_backup_made_while_others_write_is_whole(tmp_path: Path) -> None:
     lake = open_storage(str(tmp_path / "lake")).backend
     fill(lake)
     before = read(lake)
+    # Between any two parts somebody stores something.
+    (tmp_path / "stored").write_text("0")
+    slow = 'n=$(cat "$HOME/stored"); while [ "$(cat "$HOME/stored")" = "$n" ]; do sleep 0.02; done'
+    (tmp_path / "cp").write_text(f'#!/bin/sh\n/bin/cp "$@"\n{slow}\n')
+    (tmp_path / "cp").chmod(0o755)
     stop = threading.Event()
     failed: list[BaseException] = []
 
@@ -53,6 +58,8 @@ def test_a_backup_made_while_others_write_is_whole(tmp_path: Path) -> None:
             while not stop.is_set():
                 number += 1
                 append(lake, [document(f"busy-{number}", DAYS[number % 4], issues=5)])
+                (tmp_path / "next").write_text(str(number))
+                (tmp_path / "next").replace(tmp_path / "stored")
                 if number % 5 == 0:
                     lake.compact_day(DAYS[number % 4])  # which removes nothing within its grace period
         except BaseException as error:

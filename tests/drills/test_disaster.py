@@ -49,10 +49,13 @@ def test_the_bucket_is_gone(
     store.rm("drill/lake", recursive=True)
     s3.delete_bucket(Bucket="drill")
 
-    # No empty lake is begun, whoever asks.
+    # No empty lake is seen or begun, neither by who had it open nor by who comes.
     for work in (
-        lambda: read(open_storage("s3://drill/lake").backend),
+        lambda: read(lake),
+        lambda: read(lake, DAYS[0], DAYS[1]),
         lambda: append(lake, [document("x")]),
+        lambda: read(open_storage("s3://drill/lake").backend),
+        lambda: append(open_storage("s3://drill/lake").backend, [document("x")]),
     ):
         with pytest.raises(StorageError, match="drill"):
             work()
