@@ -19,7 +19,6 @@ import pyarrow as pa
 from assets.reader import Reader
 from resources.errors import StorageError
 
-
 _START = "import sys; sys.modules['numpy'] = None; from assets.worker import serve; serve()"
 """What the process runs. pyarrow does without NumPy where there is none, and that is a quarter of the
 time in which the worker is ready."""

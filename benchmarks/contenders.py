@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,37 @@ def duckdb_copy(inbox: str, out: str) -> tuple[float, int]:
             """
         ).fetchall()
         return perf_counter() - started, rows[0][0]
+
+
+def bare(inbox: str, out: str) -> tuple[float, int]:
+    """What no ingest in Python can be without: read, decode into objects, lay them out as columns, write.
+
+    The issues alone, a file a day, on all cores; nothing is checked but types, nothing hashed,
+    looked up or synced, and what belongs to the run is not written.
+    """
+    days = [str(day) for day in sorted(Path(inbox).iterdir())]
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(_warm, days))
+        started = perf_counter()
+        counts = list(pool.map(partial(_bare_day, out), days))
+        return perf_counter() - started, sum(counts)
+
+
+def _warm(_: str) -> None:
+    """Import what a worker process needs."""
+    from benchmarks import steps  # noqa: F401
+
+
+def _bare_day(out: str, day: str) -> int:
+    import pyarrow.parquet as pq
+
+    from benchmarks.steps import parse_msgspec
+
+    issues = parse_msgspec([path.read_bytes() for path in sorted(Path(day).iterdir())])
+    folder = Path(out) / f"run_date={Path(day).name}"
+    folder.mkdir(parents=True)
+    pq.write_table(issues, folder / "issues.parquet", compression="zstd", compression_level=1)
+    return issues.num_rows
 
 
 def dlt_filesystem(inbox: str, out: str) -> tuple[float, int]:
@@ -136,7 +168,7 @@ def _pages(inbox: str) -> Pages:
 
 
 CONTENDERS: dict[str, Contender] = {
-    way.__name__: way for way in (issuelake, duckdb_copy, dlt_filesystem, dlt_arrow)
+    way.__name__: way for way in (issuelake, duckdb_copy, bare, dlt_filesystem, dlt_arrow)
 }
 
 

@@ -86,7 +86,7 @@ class _Part:
             self.issues.extend(one.issues)
 
 
-REMEMBERED_BYTES = 32 * 1024 * 1024
+REMEMBERED_BYTES = 24 * 1024 * 1024
 """Of distinct issues, as delivered, up to which they are remembered from one chunk to the next; in
 memory they take three times as much."""
 

@@ -39,7 +39,7 @@ class DistinctIssues:
     def __init__(self) -> None:
         self.severities = bytearray()
         self.hashes: list[bytes] = []
-        self.identities: list[int] = []
+        self.identities = array("i")
         self.size = 0
         """Bytes of the issues as delivered."""
         self._identities = Identities()
@@ -126,7 +126,7 @@ class DistinctIssues:
             "details": documents(details),
             "extra": pa.nulls(len(issues), pa.string()) if extras is None else documents(extras),
         }
-        self.identities += self._identities.number(piece, _stated(piece["details"], details))
+        self.identities.extend(self._identities.number(piece, _stated(piece["details"], details)))
         self._pieces.append(piece)
 
 

@@ -17,8 +17,8 @@ class Identities:
     """Identities by number, and the fingerprints that they have."""
 
     def __init__(self) -> None:
-        self._numbers: dict[bytes, int] = {}
-        self._digests: list[str] = []
+        self._numbers: dict[str, int] = {}
+        """Of each fingerprint, which is shorter than what it is the digest of."""
 
     def number(self, issues: Mapping[str, pa.Array], stated: Sequence[str] | None) -> list[int]:
         """For each of `issues` the number of its identity, as `fingerprint.identity` makes it; `stated`
@@ -29,21 +29,18 @@ class Identities:
             what = pc.if_else(pc.equal(own, ""), what, own)
         plain = (issues[name].fill_null("") for name in _PARTS)
         identities = pc.binary_join_element_wise(*plain, what, fingerprint.SEPARATOR).dictionary_encode()
-        distinct = []
-        for identity in identities.dictionary.cast(pa.binary()).to_pylist():
-            number = self._numbers.setdefault(identity, len(self._digests))
-            if number == len(self._digests):
-                self._digests.append(fingerprint.digest(identity))
-            distinct.append(number)
+        distinct = [
+            self._numbers.setdefault(fingerprint.digest(identity), len(self._numbers))
+            for identity in identities.dictionary.cast(pa.binary()).to_pylist()
+        ]
         return list(map(distinct.__getitem__, identities.indices.to_pylist()))
 
     def fingerprints(self, identities: list[int], bounds: Sequence[int]) -> pa.DictionaryArray:
         """The fingerprints of issues whose `identities` are given; those of run i are `bounds[i]` to
         `bounds[i + 1]`."""
-        further = _tell_apart(identities, bounds, len(self._digests))
-        digests = self._digests + [
-            fingerprint.ordinal_digest(self._digests[number], ordinal) for number, ordinal in further
-        ]
+        digests = list(self._numbers)
+        further = _tell_apart(identities, bounds, len(digests))
+        digests += [fingerprint.ordinal_digest(digests[number], ordinal) for number, ordinal in further]
         return pa.DictionaryArray.from_arrays(
             pa.array(identities, pa.int32()), pa.array(digests, pa.string())
         )
