@@ -127,6 +127,7 @@ def written(value: Any, layout: Layout) -> str:
     return json.dumps(value, ensure_ascii=layout.ascii)
 
 
+SOUND = b'{"severity":"low","description":"a: b"}'
 DOCUMENTS = st.builds(written, RUNS, LAYOUTS).map(lambda text: text.encode("utf-8", "surrogatepass"))
 
 
@@ -230,6 +231,10 @@ SHAPES = [contract.BARE, Shape(("line", "a:b", "é"), ("rule-id", "line", "class
 @example([b'{"metadata":{"\\u003a":":"}}', b'{"metadata":{},"metadata":{}}'], contract.BARE)
 @example(
     [b'{"line":null}', b'{"issues_list":[{"severity":"low","description":"","category":"","category":""}]}'],
+    contract.BARE,
+)
+@example(
+    [b'{"issues_list":[%b],"metadata":{"copy":%b}}' % (SOUND, SOUND), b'{"metadata":{"a":1,"a":1}}'],
     contract.BARE,
 )
 def test_both_ways_read_alike(documents: list[bytes], shape: Shape) -> None:
