@@ -27,8 +27,8 @@ sbom: $(STAMP) ## the software bill of materials (CycloneDX)
 dev: $(STAMP) ## the Dagster UI over the same definitions
 	DAGSTER_HOME=$(CURDIR) $(BIN)/dagster dev
 
-test: check ## everything that must pass
-	$(BIN)/python -m pytest
+test: check ## everything that must pass; two at a time, each with servers of its own
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-nfs: $(STAMP) ## the backend nfs on a real NFS server, in a guest; names the Debian packages that it lacks
 	tests/nfs/run $(abspath $(BIN))/python
