@@ -93,6 +93,7 @@ def test_the_command_line_works_on_an_encrypted_lake(config: Path, run_file: Pat
         ("", "must be 32 bytes as base64 or hex"),
         (GOOD[:20], "must be 32 bytes as base64 or hex"),
     ],
+    ids=["another", "none", "empty", "too short"],
 )
 def test_the_command_line_says_what_is_wrong_with_the_key(
     config: Path, run_file: Path, tmp_path: Path, key: str | None, said: str
