@@ -114,6 +114,8 @@ def test_the_audit_tells_vulnerable_from_fine_from_not_asked(osv: str, tmp_path:
     bad = audit(tmp_path / "r.txt", osv, "attrs==26.1.0", "pluggy==1.7.0")
     assert bad.returncode == 1, bad
     assert "VULNERABLE: attrs 26.1.0: OSV-1" in bad.stdout
+    nothing = audit(tmp_path / "r.txt", osv)
+    assert (nothing.returncode, "0 of 0 pinned versions" in nothing.stdout) == (3, True), nothing
     unanswered = audit(tmp_path / "r.txt", "http://127.0.0.1:9", "pluggy==1.7.0")
     assert unanswered.returncode == 3
     assert unanswered.stdout.startswith("NOT AUDITED: pip-audit did not get an answer")
