@@ -22,6 +22,7 @@ ALLOWED = frozenset(
         "Apache-2.0",
         "BSD-2-Clause",
         "BSD-3-Clause",
+        "CC0-1.0",
         "ISC",
         "MIT",
         "MIT-0",
@@ -50,7 +51,7 @@ EXCEPTIONS = {
 }
 """Why this package may have that licence."""
 
-SILENT = {"antlr4-python3-runtime": "BSD-3-Clause", "protobuf": "BSD-3-Clause"}
+SILENT = dict.fromkeys(("antlr4-python3-runtime", "partd", "protobuf"), "BSD-3-Clause")
 """Packages whose metadata say nothing, and the licence in their source."""
 
 
