@@ -25,6 +25,7 @@ from assets.migration.comparing import (
 )
 from assets.migration.copying import copy
 from assets.migration.moving import MOVED_TO, remove
+from assets.problems import triage
 from assets.retention import outlines, pins
 from resources.backend import Backend
 from resources.errors import UsageError, Vanished
@@ -211,11 +212,12 @@ class _Migration:
             )
 
     def copy_the_rest(self) -> None:
-        """Rejected deliveries, pins, what stayed of retired runs; and the summaries that there were, made
-        anew, since they are of batches."""
+        """Rejected deliveries, decisions about problems, pins, what stayed of retired runs; and the
+        summaries that there were, made anew, since they are of batches."""
         self._rejected = carry_over(self._source.files, self._target.files)
         self.result.rejected = len(self._rejected)
         outlines.carry_over(self._source.files, self._target.files)
+        triage.take_in(self._target.files, triage.made(self._source.files))
         records.take_in(self._target.files, pins.FOLDER, pins.Pin, pins.made(self._source.files))
         folders = self._source.files.folders(summary.DAILY_SUMMARY)
         for day in summary.outdated(self._target):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from assets import ingest, summary
+from assets.problems import triage
 from resources.backend import Backend
 from resources.backends import settings_of
 from resources.backends.sql.settings import Mysql, Postgresql
@@ -24,6 +26,8 @@ from tests.servers import AZURE_ACCOUNT, AZURE_KEY, SECRETS
 
 Opener = Callable[[], Backend]
 """Opens the same storage anew at each call."""
+
+DECIDED_AT = datetime(2025, 3, 6, 8, 30, tzinfo=UTC)
 
 SERVERS = {
     "postgresql": "postgresql_server",
@@ -118,11 +122,12 @@ def furnish(backend: Backend) -> State:
     backend.take_rejected([r.rejected_id for r in backend.rejected() if r.source == "in/taken.json"])
     for day in DAYS[:2]:
         summary.summarise(backend, day)
+    triage.take_in(backend.files, [triage.Decision(DECIDED_AT, "0f" * 16, "accepted", "known", "ann")])
     return wanted | {"empty": stored("empty", DAYS[3], issues=0)}
 
 
 def everything(backend: Backend) -> dict[str, Any]:
-    """All that a migration keeps: every column but the batch, deletions, rejected bytes."""
+    """All that a migration keeps: every column but the batch, deletions, decisions, rejected bytes."""
     queries = (
         "SELECT * EXCLUDE (batch_id) FROM runs ORDER BY validation_run_id",
         "SELECT * EXCLUDE (batch_id) FROM issues ORDER BY validation_run_id, issue_index",
@@ -132,6 +137,7 @@ def everything(backend: Backend) -> dict[str, Any]:
         "runs": runs,
         "issues": issues,
         "deletions": backend.deletions(),
+        "decisions": triage.made(backend.files),
         "rejected": backend.rejected(),
         "bytes": [backend.files.read(r.path) for r in backend.rejected()],
     }
