@@ -100,22 +100,49 @@ class Index:
         self._files.using(lambda: self._tidy(listing, fold))
 
     def _tidy(self, listing: Sequence[DataFile], fold: bool) -> None:
-        segments = layout.parquet_paths(self._files, layout.INDEX)
-        covered = {name for segment in self._segments(segments) for name in footer(segment)}
-        uncovered = [f for f in listing if _key(f) not in covered]
+        paths = layout.parquet_paths(self._files, layout.INDEX)
+        segments = self._segments(paths)
         if fold or len(segments) > SEGMENTS:
-            name = self._write(listing)
-            for segment in segments:
-                if segment != name:
-                    self._files.remove(segment)
-        elif len(uncovered) >= FILES_PER_SEGMENT:
-            self._write(uncovered)
+            name = self._merge(segments, listing)
+            for path in paths:
+                if path != name:
+                    self._files.remove(path)
+            return
+        covered = {name for segment in segments for name in footer(segment)}
+        uncovered = [f for f in listing if _key(f) not in covered]
+        if len(uncovered) >= FILES_PER_SEGMENT:
+            self._write(uncovered, self._hashed(uncovered))
 
-    def _write(self, data_files: Sequence[DataFile]) -> str:
-        rows = self._rows(data_files)
-        hashes = [id_hash(i) for r in rows for i in r["validation_run_id"].to_pylist()]
-        dates = [f.day for f, r in zip(data_files, rows, strict=True) for _ in range(len(r))]
-        table = pa.table([pa.array(hashes, pa.uint64()), pa.array(dates, pa.date32())], _SCHEMA)
+    def _merge(self, segments: Sequence[pq.ParquetFile], listing: Sequence[DataFile]) -> str:
+        """One segment over `listing`. Only files of days that have changed since `segments` are read."""
+        listed = {_key(f) for f in listing}
+        known: set[str] = set()
+        parts = []
+        for segment in segments:
+            days = {key: date.fromisoformat(key.partition("/")[0]) for key in footer(segment)}
+            changed = {day for key, day in days.items() if key not in listed}
+            known.update(key for key, day in days.items() if day not in changed)
+            with telling("a segment of the index", self._files.key):
+                rows = segment.read()
+            gone = pc.is_in(rows["run_date"], pa.array(sorted(changed), pa.date32()))
+            parts.append(rows.filter(pc.invert(gone)))
+        parts += self._hashed([f for f in listing if _key(f) not in known])
+        return self._write(listing, parts)
+
+    def _hashed(self, data_files: Sequence[DataFile]) -> list[pa.Table]:
+        """The entries of each of `data_files`."""
+        names = self._files.paths([f.runs_path for f in data_files])
+        return [self._entries(f.day, name) for f, name in zip(data_files, names, strict=True)]
+
+    def _entries(self, day: date, name: str) -> pa.Table:
+        ids = read_table(name, ("validation_run_id",), key=self._files.key)["validation_run_id"]
+        hashes = pa.array([id_hash(i) for i in ids.to_pylist()], pa.uint64())
+        return pa.table([hashes, pa.repeat(pa.scalar(day, pa.date32()), len(hashes))], _SCHEMA)
+
+    def _write(self, data_files: Sequence[DataFile], parts: Sequence[pa.Table]) -> str:
+        """Publish a segment over `data_files`, whose entries are `parts`; its path."""
+        # Several parts have the same entries where two writers saw to the same files.
+        table = pa.concat_tables(parts).group_by(_SCHEMA.names).aggregate([]).cast(_SCHEMA)
         keys = [_key(f) for f in data_files]
         path = f"{layout.INDEX}/{layout.content_name(keys)}.parquet"
         self._files.publish(path, encode(table.sort_by("id_hash"), keys, key=self._files.key))
