@@ -10,6 +10,7 @@ import pytest
 
 from resources.files import LocalFiles
 from resources.lake import Lake, index, layout
+from resources.lake.parquet import read_table
 from tests.lake.state import DAYS, append, document
 
 
@@ -38,6 +39,11 @@ def folded(folder: Path) -> Opening:
     return files
 
 
+def entries(files: LocalFiles) -> int:
+    [segment] = files.paths(layout.parquet_paths(files, layout.INDEX))
+    return read_table(segment, key=None).num_rows
+
+
 def test_only_files_of_days_that_changed_are_read_again(tmp_path: Path) -> None:
     lake = Lake(LocalFiles(tmp_path))
     for number, day in enumerate(DAYS):
@@ -49,9 +55,14 @@ def test_only_files_of_days_that_changed_are_read_again(tmp_path: Path) -> None:
     opened = folded(tmp_path).opened
     assert opened
     assert all(str(DAYS[1]) in path for path in opened)
-    files = Opening(tmp_path)
-    wanted = {f"r{number}": [str(day)] for number, day in enumerate(DAYS)} | {"late": [str(DAYS[1])]}
-    assert days_of(files, *wanted, "nobody") == wanted
+    lake.delete(["r2"])
+    lake.compact_day(DAYS[2], timedelta(0))
+    append(lake, [document("another", DAYS[2])])
+    files = folded(tmp_path)
+    assert entries(files) == len(DAYS) + 1, "what has gone leaves no entry"
+    wanted = {f"r{number}": [str(day)] for number, day in enumerate(DAYS) if number != 2}
+    wanted |= {"late": [str(DAYS[1])], "another": [str(DAYS[2])]}
+    assert days_of(files, *wanted, "nobody", "r2") == wanted
     files.opened.clear()
     assert days_of(files, "r0") == {"r0": [str(DAYS[0])]}
     assert len(files.opened) == 1
