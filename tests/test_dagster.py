@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -677,9 +678,9 @@ class TestInbox:
         def write_again(_: Any) -> None:
             path.write_text(json.dumps(run("a", DAY, ["low", "high"], 1)))
 
-        taken = inbox.take_in(world.lake, Inbox(str(world.inbox)), write_again)
+        taken = inbox.take_in(Inbox(str(world.inbox)), partial(ingest, world.lake), write_again)
         assert (taken.removed, taken.kept) == (1, [str(path)])
-        taken = inbox.take_in(world.lake, Inbox(str(world.inbox)))
+        taken = inbox.take_in(Inbox(str(world.inbox)), partial(ingest, world.lake))
         assert taken.ingested.runs_stored == 1
         assert list(world.inbox.iterdir()) == []
         assert [(v.runs, v.issues) for v in days.versions(world.lake, [DAY])] == [(2, 2)]
@@ -689,7 +690,7 @@ class TestInbox:
         shutil.copy(BROKEN, world.inbox)
         world.folder.write_text("not a folder")
         with pytest.raises(StorageError):
-            inbox.take_in(world.lake, Inbox(str(world.inbox)))
+            inbox.take_in(Inbox(str(world.inbox)), partial(ingest, world.lake))
         assert len(list(world.inbox.iterdir())) == 2
 
     def test_nothing_leaves_the_inbox_when_reporting_fails_and_the_next_time_all_is_well(
@@ -701,9 +702,9 @@ class TestInbox:
             raise RuntimeError
 
         with pytest.raises(RuntimeError):
-            inbox.take_in(world.lake, Inbox(str(world.inbox)), fail)
+            inbox.take_in(Inbox(str(world.inbox)), partial(ingest, world.lake), fail)
         assert len(list(world.inbox.iterdir())) == 1
-        taken = inbox.take_in(world.lake, Inbox(str(world.inbox)))
+        taken = inbox.take_in(Inbox(str(world.inbox)), partial(ingest, world.lake))
         assert (taken.ingested.duplicates, taken.removed) == (1, 1)
         # The days are not reported this time; catching up is what finds them.
         assert summary.outdated(world.lake) == [DAY]
@@ -715,7 +716,7 @@ class TestInbox:
         memory.pipe("/dropped/here/a.json", json.dumps(run("a", DAY, ["low"], 1)).encode())
         there = Inbox("memory://dropped/here")
         assert len(inbox.waiting(there).files) == 1
-        taken = inbox.take_in(world.lake, there)
+        taken = inbox.take_in(there, partial(ingest, world.lake))
         assert (taken.ingested.runs_stored, taken.removed) == (1, 1)
         assert inbox.waiting(there).files == []
 

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from copy import deepcopy
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from assets import kernel
 from assets.inbox import Inbox, take_in
+from assets.ingest import ingest
 from resources import contract, fingerprint
 from resources.contract import Delivery, Rejection
 from resources.files import open_files
@@ -205,7 +207,7 @@ def test_the_inbox_takes_sarif(tmp_path: Path) -> None:
     waiting = tmp_path / "inbox" / "codeql.sarif"
     waiting.write_bytes((FIXTURES / "codeql.sarif").read_bytes())
     lake = Lake(open_files(str(tmp_path / "lake")))
-    taken = take_in(lake, Inbox(str(tmp_path / "inbox")))
+    taken = take_in(Inbox(str(tmp_path / "inbox")), partial(ingest, lake))
     assert (taken.ingested.runs_stored, taken.ingested.issues_stored, taken.removed) == (1, 4, 1)
     assert not waiting.exists()
 
