@@ -11,6 +11,7 @@ from assets.exports.selection import Selection, copy_parquet
 from assets.problems import triage
 from assets.problems.columns import LIVES, PROBLEMS
 from assets.problems.relation import Asked, reading_problems
+from assets.summary import summarised
 from resources.backend import Backend
 from resources.errors import QueryError
 from resources.schema import ISSUES, RUN_DATE, RUNS, SEVERITIES, Column
@@ -111,7 +112,7 @@ def write_database(folder: Path, name: str) -> None:
             connection.execute(
                 f"CREATE VIEW {table} AS SELECT *{ranked} FROM read_parquet('{DATA}/{table}.parquet')"
             )
-        connection.execute(f"CREATE VIEW {SUMMARY} AS {sql('assets', SUMMARY)}")
+        connection.execute(f"CREATE VIEW {SUMMARY} AS {summarised('runs')}")
         connection.execute("USE memory")
         connection.execute("DETACH bundle")
 

@@ -14,6 +14,7 @@ from assets.problems.listing import Filters, find, problems
 from assets.problems.relation import Asked
 from assets.problems.triage import Decision, decide, decisions_of, made, take_in
 from assets.problems.update import bring_up_to_date
+from assets.records import identity
 from resources.backend import Backend
 from resources.config import open_storage
 from resources.errors import ConfigError, StorageError, UsageError
@@ -91,7 +92,7 @@ def test_of_equal_moments_the_greatest_id_holds(tmp_path: Path) -> None:
         for decision in order:
             take_in(files, [decision])
         [held] = triage.holding(made(files)).values()
-        assert held == max(several, key=lambda decision: decision.id)
+        assert held == max(several, key=identity)
 
 
 def test_taking_in_twice_is_taking_in_once(tmp_path: Path) -> None:
