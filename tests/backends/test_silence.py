@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,12 +13,15 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from assets import answers
 from resources.backend import Backend
 from resources.backends.mongodb import MongoDb
+from resources.backends.sql import session
 from resources.backends.sql.patience import connect
 from resources.backends.sql.settings import Mysql, Postgresql, Sqlite
+from resources.backends.sql.tables import Tables
 from resources.config import Storage
 from resources.errors import StorageError
 from tests.backends.sql_servers import settings
@@ -88,8 +93,8 @@ def test_a_locked_file_is_waited_for_only_so_long(tmp_path: Path) -> None:
     assert set(read(backend)) == {"a", "b"}
 
 
-def test_a_cursor_is_closed_although_the_server_does_not_answer(postgresql_server: Sql) -> None:
-    """One that is not would be warned of when it is collected, in the middle of something else."""
+def test_a_cursor_of_a_connection_that_broke_is_not_warned_of(postgresql_server: Sql) -> None:
+    """It would be when it is collected, in the middle of something else."""
     own = postgresql_server
     with proxy(own.port) as network:
         place = {"host": "127.0.0.1", "port": network.port, "dbname": "postgres", "user": own.username}
@@ -98,6 +103,26 @@ def test_a_cursor_is_closed_although_the_server_does_not_answer(postgresql_serve
         cursor.execute("SELECT generate_series(1, 10)")
         network.black_hole = True
         with pytest.raises(psycopg.OperationalError, match="timeout_seconds"):
-            cursor.close()
-        assert cursor.closed
+            cursor.fetchall()
         assert connection.closed
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        del cursor
+        gc.collect()
+    assert [str(warning.message) for warning in told] == []
+
+
+def test_an_upgrade_may_take_longer_than_an_answer(
+    postgresql_server: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an index of a large table does, which no server makes in `timeout_seconds`."""
+    bring_up_to_date = session.bring_up_to_date
+
+    def slowly(connection: sa.Connection, tables: Tables) -> None:
+        connection.execute(sa.select(sa.func.pg_sleep(2 * PATIENCE)))
+        bring_up_to_date(connection, tables)
+
+    monkeypatch.setattr(session, "bring_up_to_date", slowly)
+    backend = settings(Postgresql, postgresql_server, timeout_seconds=PATIENCE).open()
+    append(backend, [document("a")])
+    assert set(read(backend)) == {"a"}

@@ -25,9 +25,9 @@ from tests.proxy import Proxy, proxy
 from tests.restartable import Restartable, restartable, send
 from tests.servers import SECRETS, Server
 
-TIMEOUT = 2.0
+TIMEOUT = 4.0
 INTERVAL = 0.3
-SLACK = 2.0
+SLACK = 3.0
 """Seconds that a call may take beyond its deadline."""
 
 _number = count()

@@ -20,15 +20,12 @@ _LOOK_AGAIN = 0.1
 
 
 class _Cursor(psycopg.ServerCursor[Any]):
-    """A server's cursor that is closed once its connection is."""
+    """A server's cursor, of which nothing is left to close once its connection is."""
 
-    def close(self) -> None:
-        """Raises `OperationalError` where the server does not answer."""
-        try:
-            super().close()
-        finally:
-            if self.connection.closed:
-                super().close()  # asks nobody any more; or it would be warned of when it is collected
+    def __del__(self) -> None:  # type: ignore[override]  # psycopg has an argument that nobody gives
+        # SQLAlchemy closes no cursor of a connection that broke, and psycopg would warn of it.
+        if not self.connection.closed:
+            super().__del__()
 
 
 class PatientConnection(psycopg.Connection[Any]):

@@ -61,7 +61,12 @@ class PostgresqlDialect(ServerDialect):
     @contextmanager
     def alone(self, connection: sa.Connection, name: str) -> Iterator[None]:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
-        yield  # the lock goes with the transaction
+        driver: Any = connection.connection.driver_connection
+        patience, driver.patience = driver.patience, None  # an index of a large table takes its time
+        try:
+            yield  # the lock goes with the transaction
+        finally:
+            driver.patience = patience
 
     def passing(self, error: Any) -> bool:
         return getattr(error, "sqlstate", None) in _PASSING
