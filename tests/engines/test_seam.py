@@ -100,7 +100,7 @@ def _days(lake: Backend, _: None) -> int:
 
 def test_secrets_stay_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_KEY", key := "ab" * 32)
-    document = {
+    document: dict[str, Any] = {
         "storage_backend": "local_file",
         "storage_config": {
             "local_file": {"storage_path": str(tmp_path / "lake"), "encryption_key": "${LAKE_KEY}"},
@@ -114,6 +114,11 @@ def test_secrets_stay_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for told in (pickle.dumps(call), repr(call).encode(), repr(reference).encode()):
         assert key.encode() not in told
         assert b"another-secret" not in told
+    assert pickle.loads(pickle.dumps(reference)).open().files.key == lake.files.key
+    # Written out, but the same as in the environment: the workers are told the name.
+    document["storage_config"]["local_file"]["encryption_key"] = key
+    reference = Reference(document, lake)
+    assert key.encode() not in pickle.dumps(reference)
     assert pickle.loads(pickle.dumps(reference)).open().files.key == lake.files.key
 
 
