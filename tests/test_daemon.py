@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parent.parent
 WITHIN = 60.0
 """Seconds from the drop to the summary."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @dataclass(frozen=True)

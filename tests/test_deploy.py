@@ -272,6 +272,7 @@ def redis(folder: Path) -> Iterator[int]:
         yield port
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_a_file_dropped_in_is_summarised_by_the_processes_of_compose(world: World) -> None:

@@ -290,6 +290,7 @@ def busy_loop() -> Iterator[asyncio.Runner]:
         yield runner
 
 
+@pytest.mark.alone
 def test_a_thousand_calls_on_one_loop(busy_loop: asyncio.Runner) -> None:
     """No deadlock, few threads, and the loop stays awake; the machine's own hiccups get five tries."""
     latencies = []

@@ -69,6 +69,7 @@ class Crowd:
                 self.failures.append(f"{role} ended with {process.returncode}")
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 240)
 def test_no_acknowledged_run_is_lost_or_counted_twice(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from tests.proxy import Proxy, proxy
 from tests.restartable import Restartable, restartable, send
 from tests.servers import SECRETS, Server
 
+pytestmark = pytest.mark.alone
+
 TIMEOUT = 4.0
 INTERVAL = 0.3
 SLACK = 3.0
