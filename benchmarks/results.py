@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,9 @@ def write_page(order: Sequence[str]) -> None:
 def machine() -> str:
     """The machine and the versions, in one line."""
     gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    # The peers are installed by `make bench` alone.
+    installed = {distribution.name.lower() for distribution in distributions()}
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES if name in installed)
     return (
         f"{os.cpu_count()} cores ({_processor()}), {gibibytes:.0f} GiB, {platform.system()},"
         f" Python {platform.python_version()}, {packages}"
