@@ -57,7 +57,7 @@ bench-scale: $(STAMP) ## 100 million issues in 5 million runs; some GB of disk a
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks --only scale --rounds 5 --write
 
-soak: $(STAMP) ## ten minutes of failover under constant writing; see benchmarks/SOAK.md
+soak: $(STAMP) ## ten minutes of failover under constant writing; writes benchmarks/SOAK.md
 	$(BIN)/python -m benchmarks.soak
 
 clean: ## remove what the other targets made
