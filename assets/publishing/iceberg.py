@@ -139,7 +139,7 @@ def _opened(to: str, place: str) -> Catalog:
     if to.startswith(CATALOG):
         try:
             return load_catalog(to.removeprefix(CATALOG))
-        except Exception as error:
+        except Exception as error:  # each kind of catalogue has errors of its own
             raise UsageError(
                 f"There is no opening the catalogue {place}: {error}. It stands in .pyiceberg.yaml, or in"
                 " PYICEBERG_CATALOG__NAME__URI."
