@@ -25,6 +25,9 @@ VIEWS = ("runs", "issues", "rejected", "daily_summary", *VIEWS_OF_PROBLEMS)
 DEFAULT_MAX_ROWS = 10_000
 DEFAULT_SECONDS = 60.0
 
+_INTERRUPT_AGAIN = 0.1
+"""Seconds."""
+
 
 def views(lake: Backend) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with the views `VIEWS`.
@@ -155,24 +158,29 @@ def _define(
 
 
 class _Timer:
-    """Interrupts a connection when its time is up."""
+    """Interrupts whatever a connection does once its time is up, until the query has ended."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, seconds: float) -> None:
         self.expired = False
         self._connection = connection
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def _expire(self) -> None:
-        self.expired = True
-        self._connection.interrupt()
+    def _watch(self) -> None:
+        wait = self._seconds
+        while not self._ended.wait(wait):
+            self.expired = True
+            # Between two statements of a query it is lost.
+            self._connection.interrupt()
+            wait = _INTERRUPT_AGAIN
 
     def start(self) -> None:
-        self._timer.start()
+        self._thread.start()
 
     def cancel(self) -> None:
-        self._timer.cancel()
-        self._timer.join()
+        self._ended.set()
+        self._thread.join()
 
 
 @contextmanager

@@ -39,6 +39,8 @@ def connect(memory_limit: str = MEMORY_LIMIT) -> duckdb.DuckDBPyConnection:
         }
     )
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    # It would go to standard output, among the answers, wherever DuckDB takes the process for a prompt.
+    connection.execute("SET enable_progress_bar = false")
     connection.execute(f"CREATE TYPE severity AS ENUM ({', '.join(map(literal, SEVERITIES))})")
     return connection
 

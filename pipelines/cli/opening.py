@@ -15,9 +15,34 @@ _opened: list[Storage] = []
 
 def open_storage(storage: str | None = None, config: str | None = None) -> Storage:
     """The storage of the options `--storage` and `--config`. Raises as `pipelines.opening` does."""
+    _do_without_pandas()
     opened = opening.open_storage(storage, config)
     _opened.append(opened)
     return opened
+
+
+def _do_without_pandas() -> None:
+    """Keep pyarrow from loading pandas, where it is installed, for its first array: half a second.
+
+    It looks for pandas just once; `to_pandas` loads it all the same.
+    """
+    if "pandas" in sys.modules:
+        return
+    import pyarrow as pa
+
+    sys.meta_path.insert(0, _NoPandas)
+    try:
+        pa.array([])
+    finally:
+        sys.meta_path.remove(_NoPandas)
+
+
+class _NoPandas:
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        """As if pandas were not installed."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
 
 
 def opened_engine(
