@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,6 +23,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from resources.lake.marks import Deletion
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a backend lacks: `deletions` that it has not heard of, and what others hold for it."""
+
+    deletions: dict[str, datetime]
+    calls: Sequence[Future[Held | None]]
+
+    def __bool__(self) -> bool:
+        return bool(self.deletions or self.calls)
+
+    def parts(self) -> list[Held]:
+        """What the holders answered, each within its own deadline; the trace tells of one that did not."""
+        return [part for call in self.calls if (part := call.result()) is not None]
 
 
 class Debts:
@@ -75,8 +92,8 @@ class Debts:
         first: date | None = None,
         last: date | None = None,
         pushdown: Pushdown | None = None,
-    ) -> tuple[list[Held], dict[str, datetime]]:
-        """What others hold that `member` lacks, and what it does not know to be deleted."""
+    ) -> Missing:
+        """What `member` lacks; the holders are asked side by side, beside whatever the caller does next."""
         holders: dict[str, dict[str, datetime]] = {}
         deletions: dict[str, datetime] = {}
         for entry in self._chain.ledger.entries():
@@ -87,22 +104,30 @@ class Debts:
                 moments = holders.setdefault(entry.held_by, {})
                 for run_id in entry.run_ids:
                     moments[run_id] = max(entry.at, moments.get(run_id, entry.at))
-        parts = []
-        for name, moments in holders.items():
-            holder = self._chain.member(name)
-            started = time.perf_counter()
-            try:
-                if holder is None:
-                    raise StorageError(f"{name} is not configured any more")
-                if not holder.ready():
-                    raise StorageError(holder.standing.why_not())
-                part = holder.read(partial(_held, moments, first, last, pushdown))
-            except StorageError as error:
-                reason = f"{len(moments)} runs that it holds for others are not seen: {error}"
-                self._trace.note(name, "failed", time.perf_counter() - started, reason)
-            else:
-                parts.append(part)
-        return parts, deletions
+        fetch = partial(self._fetch, first=first, last=last, pushdown=pushdown)
+        calls = [begin(partial(fetch, name, moments)) for name, moments in holders.items()]
+        return Missing(deletions, calls)
+
+    def _fetch(
+        self,
+        name: str,
+        moments: dict[str, datetime],
+        first: date | None,
+        last: date | None,
+        pushdown: Pushdown | None,
+    ) -> Held | None:
+        holder = self._chain.member(name)
+        started = time.perf_counter()
+        try:
+            if holder is None:
+                raise StorageError(f"{name} is not configured any more")
+            if not holder.ready():
+                raise StorageError(holder.standing.why_not())
+            return holder.read(partial(_held, moments, first, last, pushdown))
+        except StorageError as error:
+            reason = f"{len(moments)} runs that it holds for others are not seen: {error}"
+            self._trace.note(name, "failed", time.perf_counter() - started, reason)
+            return None
 
     def days(self, member: Member) -> set[date]:
         """The days of the runs that others hold and `member` lacks."""

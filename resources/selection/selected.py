@@ -75,14 +75,14 @@ class Selected(Backend):
         mistakes: list[StorageError] = []
 
         def read(member: Member) -> T:
-            parts, deletions = self._debts.missing(member, first, last, without_limits(pushdown))
-            limits = not (parts or deletions) and self._limits(member, pushdown)
+            missing = self._debts.missing(member, first, last, without_limits(pushdown))
+            limits = not missing and self._limits(member, pushdown)
             asked = pushdown if limits else without_limits(pushdown)
 
             def united(connection: duckdb.DuckDBPyConnection, all_fetched: Callable[[], None]) -> T:
                 all_fetched()
-                if parts or deletions:
-                    unite(connection, parts, deletions)
+                if missing:
+                    unite(connection, missing.parts(), missing.deletions)
                 if COUNTED in tables and not limits:
                     count(connection, pushdown or Pushdown())
                 try:
@@ -93,7 +93,7 @@ class Selected(Backend):
                     mistakes.append(error)
                     raise
 
-            wanted = tables if limits or not (parts or deletions or COUNTED in tables) else BOTH
+            wanted = tables if limits or not (missing or COUNTED in tables) else BOTH
             return member.read(
                 lambda backend, fetched: backend.reading(
                     lambda connection: united(connection, fetched), first, last, wanted, asked
@@ -128,15 +128,14 @@ class Selected(Backend):
     ) -> list[str]:
         def define(member: Member) -> list[str]:
             asked = without_limits(pushdown)
-            parts, deletions = self._debts.missing(member, first, last, asked)
-            wanted = BOTH if parts or deletions else tables
+            missing = self._debts.missing(member, first, last, asked)
             opened = member.read(
                 lambda backend, _: backend.define_views(
-                    connection, first, last, wanted, asked if parts or deletions else pushdown
+                    connection, first, last, BOTH if missing else tables, asked if missing else pushdown
                 )
             )
-            if parts or deletions:
-                unite(connection, parts, deletions)
+            if missing:
+                unite(connection, missing.parts(), missing.deletions)
             return opened
 
         return self._first(define)

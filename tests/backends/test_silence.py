@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sqlite3
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -75,6 +76,21 @@ def test_a_black_hole_ends_in_time(
     assert time.monotonic() - started < AT_MOST
     network.black_hole = False
     assert read(backend)["a"] == stored("a")
+
+
+@pytest.mark.parametrize("behind_a_proxy", ["postgresql", "mysql"], indirect=True)
+def test_a_connection_that_broke_in_silence_costs_a_part_of_the_time(
+    behind_a_proxy: tuple[Proxy, Backend],
+) -> None:
+    """What was sent on it is lost; a new one is as good as ever."""
+    network, backend = behind_a_proxy
+    append(backend, [document("a")])
+    network.black_hole = True
+    back = threading.Timer(PATIENCE / 8, setattr, (network, "black_hole", False))
+    started = time.monotonic()
+    back.start()
+    assert read(backend)["a"] == stored("a")
+    assert time.monotonic() - started < PATIENCE
 
 
 def test_a_locked_file_is_waited_for_only_so_long(tmp_path: Path) -> None:

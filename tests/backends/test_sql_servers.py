@@ -59,6 +59,14 @@ def test_nobody_there(of_server: tuple[partial[Any], Sql]) -> None:
     assert server.password not in told
 
 
+def test_each_address_that_was_tried_in_vain_is_told_of(postgresql_server: Sql) -> None:
+    elsewhere = {"host": "127.0.0.1,nowhere.invalid", "port": free_port(), "timeout_seconds": 2.0}
+    told = refusal(settings(Postgresql, postgresql_server, **elsewhere))
+    assert "refused" in told
+    assert "nowhere.invalid" in told
+    assert postgresql_server.password not in told
+
+
 def test_another_authority_is_not_believed(of_server: tuple[partial[Any], Sql], tmp_path: Path) -> None:
     configure, server = of_server
     own = {"host": "localhost", "ssl_ca": server.ca}

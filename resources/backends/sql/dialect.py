@@ -19,6 +19,10 @@ ROWS_AT_ONCE = 20_000
 """Rows that are on their way as Python objects at a time."""
 
 
+_PING = 0.25
+"""Of the time for an answer: for so long a connection is asked whether it is still there."""
+
+
 class Dialect(ABC):
     """One kind of database."""
 
@@ -47,6 +51,10 @@ class Dialect(ABC):
     @abstractmethod
     def refresh(self, connection: sa.Connection, tables: list[sa.Table]) -> None:
         """Bring what the database knows of its tables, to plan queries by, up to date."""
+
+    def said(self, text: str) -> str:
+        """The part of an error that is told: its first line, which names neither statements nor values."""
+        return text.splitlines()[0]
 
     def moment(self, value: datetime) -> Any:
         """`value` as it is compared with a column of moments."""
@@ -110,6 +118,10 @@ class ServerDialect(Dialect):
     def arguments(self) -> dict[str, Any]:
         """What the driver is given for each connection, beside who connects to what."""
 
+    @abstractmethod
+    def waiting(self, driver: Any, seconds: float | None) -> AbstractContextManager[None]:
+        """Wait so long for each answer on a connection of the driver; None: for ever."""
+
     def engine(self) -> sa.Engine:
         try:
             import_module(self.package)
@@ -118,6 +130,7 @@ class ServerDialect(Dialect):
                 f"{self.name} needs a driver that is not installed: pip install 'issuelake[{self.extra}]'."
             ) from None
         settings = self.settings
+        patience = settings.timeout_seconds * _PING
         url = sa.URL.create(
             self.driver,
             settings.username,
@@ -126,13 +139,27 @@ class ServerDialect(Dialect):
             settings.port,
             settings.database,
         )
-        return sa.create_engine(
+        engine = sa.create_engine(
             url,
             connect_args=self.arguments(),
             pool_size=settings.connection_pool_size,
             pool_timeout=settings.timeout_seconds,
-            pool_pre_ping=True,
         )
+
+        # SQLAlchemy's own `pool_pre_ping` waits for as long as for any answer: a connection that broke in
+        # silence would take all the time that a caller has.
+        @sa.event.listens_for(engine, "checkout")
+        def still_there(driver: Any, record: Any, _: Any) -> None:
+            if "used" not in record.info:  # which is emptied for a new connection
+                record.info["used"] = True
+                return
+            try:
+                with self.waiting(driver, patience):
+                    engine.dialect.do_ping(driver)
+            except engine.dialect.loaded_dbapi.Error:
+                raise sa.exc.InvalidatePoolError from None
+
+        return engine
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

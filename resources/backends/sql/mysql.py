@@ -48,6 +48,14 @@ class MysqlDialect(ServerDialect):
         finally:
             connection.execute(sa.select(sa.func.release_lock(name)))
 
+    @contextmanager
+    def waiting(self, driver: Any, seconds: float | None) -> Iterator[None]:
+        before, driver._read_timeout = driver._read_timeout, seconds  # PyMySQL has no public way
+        try:
+            yield
+        finally:
+            driver._read_timeout = before
+
     # The server thinks nothing of spaces at the end; an index answers only if it may.
 
     def same(self, column: sa.ColumnElement[str], text: sa.BindParameter[str]) -> sa.ColumnElement[bool]:

@@ -61,15 +61,24 @@ class PostgresqlDialect(ServerDialect):
     @contextmanager
     def alone(self, connection: sa.Connection, name: str) -> Iterator[None]:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
-        driver: Any = connection.connection.driver_connection
-        patience, driver.patience = driver.patience, None  # an index of a large table takes its time
-        try:
+        with self.waiting(connection.connection.driver_connection, None):  # for an index of a large table
             yield  # the lock goes with the transaction
+
+    @contextmanager
+    def waiting(self, driver: Any, seconds: float | None) -> Iterator[None]:
+        before, driver.patience = driver.patience, seconds
+        try:
+            yield
         finally:
-            driver.patience = patience
+            driver.patience = before
 
     def passing(self, error: Any) -> bool:
         return getattr(error, "sqlstate", None) in _PASSING
+
+    def said(self, text: str) -> str:
+        # A name can stand for several addresses; why the first failed tells more than why the last did.
+        attempts = [line.removeprefix("- ") for line in text.splitlines() if line.startswith("- host: ")]
+        return "; ".join(attempts) or super().said(text)
 
     def refresh(self, connection: sa.Connection, tables: list[sa.Table]) -> None:
         quote = connection.dialect.identifier_preparer

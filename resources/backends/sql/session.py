@@ -79,9 +79,7 @@ class Session:
             bring_up_to_date(connection, self.tables)
 
     def _said(self, cause: BaseException) -> str:
-        """The first line of what the driver says, which names neither statements nor values of rows."""
         number = f"{cause.args[0]}: " if cause.args and isinstance(cause.args[0], int) else ""
         text = str(cause.args[-1] if number else cause).strip() or type(cause).__name__
-        line = text.splitlines()[0].rstrip(".")
-        line = hide(line, secrets_in({"password": self.dialect.secret}))
+        line = hide(self.dialect.said(text).rstrip("."), secrets_in({"password": self.dialect.secret}))
         return f"{number}{line}. Look at its keys under storage_config and at the server, and try again."
