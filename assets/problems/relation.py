@@ -42,6 +42,8 @@ class Asked:
 
     moment: datetime | None = None
     sla: SlaDays = field(default_factory=sla_days)
+    whole_day: bool = False
+    """Whether no run of the moment's day came later: then what is kept of the day is what is asked for."""
 
     @property
     def day(self) -> date | None:
@@ -179,7 +181,7 @@ def _before(asked: Asked) -> date | None:
     """The last day that lies wholly before the end of what is asked for."""
     if asked.moment is None:
         return None
-    whole = asked.moment.time() == time.max
+    whole = asked.whole_day or asked.moment.time() == time.max
     return asked.moment.date() - timedelta(days=0 if whole else 1)
 
 

@@ -8,10 +8,10 @@ that one more day, or one more run on the newest, has little to do.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,9 @@ SPAN_ISSUES = 250_000
 _ORDER = ("target_plugin", "file_path", "fingerprint", "opened_at", "opened_stored_at", "opened_run_id")
 """The order of lives in a file, as `sql/lives_kept.sql` has it."""
 
-NEWEST_KEPT = 8
+WEEK = 7
+
+NEWEST_KEPT = WEEK + 1
 """So many of the newest days keep their open lives; of older ones the last day of each month. A weekly report
 looks at the newest, and at the one a week before."""
 
@@ -98,11 +100,22 @@ def try_to_keep(lake: Backend, engine: Engine | None = None) -> None:
 
 
 def _spans(pending: Sequence[DayVersion], most: int) -> Iterator[list[date]]:
-    """The days of `pending`: whole months, several where these are small, the newest two days alone."""
+    """The days of `pending`: whole months, several where these are small, the newest two days alone.
+
+    One ends a week before the newest day, where a weekly report looks as well.
+    """
     older, newest = pending[:-2], pending[-2:]
+    week_before = pending[-1].day - timedelta(days=WEEK) if pending else None
+    for _, part in groupby(older, lambda version: week_before is not None and version.day <= week_before):
+        yield from _months(part, most)
+    for version in newest:
+        yield [version.day]
+
+
+def _months(days: Iterable[DayVersion], most: int) -> Iterator[list[date]]:
     span: list[date] = []
     size = 0
-    for _, group in groupby(older, lambda version: _month(version.day)):
+    for _, group in groupby(days, lambda version: _month(version.day)):
         month = list(group)
         issues = sum(version.issues for version in month)
         if span and size + issues > most:
@@ -112,8 +125,6 @@ def _spans(pending: Sequence[DayVersion], most: int) -> Iterator[list[date]]:
         size += issues
     if span:
         yield span
-    for version in newest:
-        yield [version.day]
 
 
 def _work_out(lake: Backend, engine: Engine, base: Base, span: Sequence[date]) -> tuple[Base, Keys, int, int]:

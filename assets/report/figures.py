@@ -83,7 +83,8 @@ def _over_open(
         finally:
             connection.execute("DROP TABLE report_open")
 
-    return relation.reading_problems(lake, looked_up, relation.Asked(moment, asked.sla))
+    # A report is about whole days (`selection`).
+    return relation.reading_problems(lake, looked_up, relation.Asked(moment, asked.sla, whole_day=True))
 
 
 def _standing(connection: duckdb.DuckDBPyConnection) -> list[Standing]:
