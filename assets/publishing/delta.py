@@ -24,6 +24,7 @@ from resources.lake.layout import DataFile
 from resources.schema import ISSUES as ISSUES_COLUMNS
 from resources.schema import RUN_DATE, arrow_schema
 from resources.schema import RUNS as RUNS_COLUMNS
+from resources.secrets import secrets_in, told
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -49,9 +50,10 @@ class Delta:
         try:
             return self._publish(lake, table, data_files)
         except (DeltaError, OSError) as error:
+            said = told(error, secrets_in({"to": self._to}))
             raise StorageError(
-                f"Could not publish {table} to {self._files.url}: {error}. Publish again."
-            ) from error
+                f"Could not publish {table} to {self._files.url}: {said}. Publish again."
+            ) from None
 
     def _publish(self, lake: Files, table: str, data_files: Sequence[DataFile]) -> Published:
         found = self._table(table)

@@ -22,7 +22,7 @@ from resources.lake.parquet import STATISTICS
 from resources.schema import ISSUES as ISSUES_COLUMNS
 from resources.schema import RUN_DATE
 from resources.schema import RUNS as RUNS_COLUMNS
-from resources.secrets import without_secrets
+from resources.secrets import secrets_in, told, without_secrets
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -57,9 +57,10 @@ class Iceberg:
         except (StorageError, UsageError):
             raise
         except Exception as error:  # of a catalogue, a database, a storage: each has its own
+            said = told(error, secrets_in(self._catalog.properties))
             raise StorageError(
-                f"Could not publish {table} to {self._place}: {type(error).__name__}: {error}. Publish again."
-            ) from error
+                f"Could not publish {table} to {self._place}: {said}. Publish again."
+            ) from None
 
     def _publish(self, lake: Files, table: str, wanted: dict[str, DataFile]) -> Published:
         found = self._table(table)
@@ -134,16 +135,19 @@ def _path(file: DataFile, table: str) -> str:
 def _opened(to: str, place: str) -> Catalog:
     try:
         from pyiceberg.catalog import load_catalog
+        from pyiceberg.utils.config import Config
     except ImportError as error:
         raise UsageError(f"{_EXTRA} ({error}).") from error
     if to.startswith(CATALOG):
+        name = to.removeprefix(CATALOG)
         try:
-            return load_catalog(to.removeprefix(CATALOG))
+            return load_catalog(name)
         except Exception as error:  # each kind of catalogue has errors of its own
+            said = told(error, secrets_in(Config().get_catalog_config(name) or {}))
             raise UsageError(
-                f"There is no opening the catalogue {place}: {error}. It stands in .pyiceberg.yaml, or in"
+                f"There is no opening the catalogue {place}: {said}. It stands in .pyiceberg.yaml, or in"
                 " PYICEBERG_CATALOG__NAME__URI."
-            ) from error
+            ) from None
     if "://" in to and not to.startswith("file://"):
         raise UsageError(
             f"{place} is no place for an Iceberg catalogue: give a folder of this machine, or catalog://NAME"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -22,7 +23,7 @@ from resources.errors import StorageError, UsageError
 from resources.lake import Lake, layout
 from resources.schema import ISSUES, RUN_DATE, RUNS
 from tests.lake.state import DAYS, NOW, append, document
-from tests.servers import SECRETS, Server
+from tests.servers import SECRETS, Server, free_port
 from tests.test_cli import Cli, cli
 
 __all__ = ["cli"]  # its fixture
@@ -190,6 +191,22 @@ def test_what_cannot_be_published_is_refused(lake: Lake, tmp_path: Path) -> None
         with pytest.raises(UsageError, match=said) as error:
             publish(opened, format, to)
         assert "secret@" not in str(error.value)
+
+
+def test_a_catalogue_that_cannot_be_opened_keeps_its_password(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(lake, [document("one")])
+    password = "of-the-catalogue/4711"
+    for key, value in {
+        "TYPE": "rest",
+        "URI": f"http://127.0.0.1:{free_port()}",
+        "WAREHOUSE": f"s3://us:{password}@bucket",
+    }.items():
+        monkeypatch.setenv(f"PYICEBERG_CATALOG__TEAM__{key}", value)
+    with pytest.raises(UsageError, match="warehouse") as error:
+        publish(lake, "iceberg", "catalog://team")
+    assert password not in unquote(str(error.value))
 
 
 def test_on_s3(seaweedfs: Server, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
