@@ -193,20 +193,18 @@ def test_what_cannot_be_published_is_refused(lake: Lake, tmp_path: Path) -> None
         assert "secret@" not in str(error.value)
 
 
-def test_a_catalogue_that_cannot_be_opened_keeps_its_password(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_catalogue_that_cannot_be_opened_keeps_its_password(lake: Lake, cli: Cli) -> None:
     append(lake, [document("one")])
     password = "of-the-catalogue/4711"
-    for key, value in {
-        "TYPE": "rest",
-        "URI": f"http://127.0.0.1:{free_port()}",
-        "WAREHOUSE": f"s3://us:{password}@bucket",
-    }.items():
-        monkeypatch.setenv(f"PYICEBERG_CATALOG__TEAM__{key}", value)
-    with pytest.raises(UsageError, match="warehouse") as error:
-        publish(lake, "iceberg", "catalog://team")
-    assert password not in unquote(str(error.value))
+    environment = {
+        "PYICEBERG_CATALOG__TEAM__TYPE": "rest",
+        "PYICEBERG_CATALOG__TEAM__URI": f"http://127.0.0.1:{free_port()}",
+        "PYICEBERG_CATALOG__TEAM__WAREHOUSE": f"s3://us:{password}@bucket",
+    }
+    words = ("publish", "-f", "iceberg", "--to", "catalog://team", "--storage", lake.url)
+    told = cli.run(*words, code=2, **environment).stderr.decode()
+    assert "warehouse" in told
+    assert password not in unquote(told)
 
 
 def test_on_s3(seaweedfs: Server, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
