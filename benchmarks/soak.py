@@ -43,8 +43,8 @@ PAUSE = 0.5
 _INTRODUCTION = f"""\
 Made by `make soak`. PostgreSQL, then S3 (SeaweedFS), both behind a proxy, then a folder; `timeout_seconds`
 is {TIMEOUT:g}, and what failed is left alone for {INTERVAL:g} s. Every process stores runs (four of five
-calls) and reads a day (its very first call, during which it loads what it needs, is not measured); another
-one reconciles every 3 s. Meanwhile PostgreSQL and S3 are killed (`kill -9`) and started again, frozen
+calls) and reads a day (its very first calls, during which it loads what it needs, are not measured);
+another one reconciles every 3 s. Meanwhile PostgreSQL and S3 are killed (`kill -9`) and started again, frozen
 (`SIGSTOP`), have their connections reset, or fall silent. A call's deadline is `timeout_seconds` for each
 backend that it tried in vain, and once at least. In the end all are well, what is owed is paid, and
 PostgreSQL is compared with what was acknowledged.
@@ -154,6 +154,8 @@ def worker(
 
     chance = random.Random(f"{seed}-{number}")
     written = 0
+    run(document | {"operation": "get_health_status"})
+    run(document | {"operation": "store_issues", "issues": run_file(f"{number}-first", chance)})
     run(document | {"operation": "get_issues"})
     ready.wait()
     with open(record, "a", encoding="utf-8") as file:

@@ -44,11 +44,13 @@ class Chain:
             if standing.may_be_used() or (not to_write and standing.may_be_read()):
                 yield member
             elif standing.may_be_looked_at():
-                health = member.look()
+                health = member.glance()
+                seconds = health.latency_ms / 1000
                 if health.healthy:
+                    trace.note(member.name, "used", seconds)
                     yield member
                 else:
-                    trace.note(member.name, "failed", health.latency_ms / 1000, health.error)
+                    trace.note(member.name, "failed", seconds, health.error)
             else:
                 trace.note(member.name, "skipped", reason=standing.why_not())
                 passed_over.append(member)

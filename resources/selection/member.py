@@ -19,6 +19,9 @@ from resources.selection.standing import Standing
 
 T = TypeVar("T")
 
+_GLANCE = 0.25
+"""Of the deadline: as long as whoever is about to use a backend looks whether it is back."""
+
 _SLOWEST = 1024 * 1024
 """Bytes a second at least: a large batch has so much more time than a small one."""
 
@@ -81,7 +84,7 @@ class Member:
     def ready(self) -> bool:
         """Whether it may be read, as far as is known; looks where nobody knows any more."""
         standing = self.standing
-        return standing.may_be_read() or (standing.may_be_looked_at() and self.look().healthy)
+        return standing.may_be_read() or (standing.may_be_looked_at() and self.glance().healthy)
 
     def refused(self, reason: str, seconds: float) -> None:
         """It has not stored what it was given, and took `seconds` to fail."""
@@ -90,21 +93,30 @@ class Member:
 
     def look(self) -> Health:
         """Is it well? A real round trip within the deadline, which the breaker learns of."""
-        health = self.check()
+        return self._look(self.deadline)
+
+    def glance(self) -> Health:
+        """The same within a part of the deadline: what is asked of it next has a deadline of its own."""
+        return self._look(self.deadline * _GLANCE)
+
+    def _look(self, seconds: float) -> Health:
+        health = self.check(seconds)
         if health.healthy:
             self.standing.succeeded()
         else:
-            self.refused(health.error or "", health.latency_ms / 1000)
+            # What hangs here will hang in a read too.
+            self.standing.failed(health.error or "", readable=health.latency_ms / 1000 < seconds / 2)
         return health
 
-    def check(self) -> Health:
-        """Is it well? A real round trip within the deadline."""
+    def check(self, seconds: float | None = None) -> Health:
+        """Is it well? A real round trip within so many seconds, or else within the deadline."""
         started = time.perf_counter()
+        patience = seconds or self.deadline
         try:
-            health = within(self.deadline, lambda: self.backend().check())
+            health = within(patience, lambda: self.backend().check())
         except Exception as error:  # it hangs, its driver is missing, or somebody else's code fails
             if isinstance(error, TimeoutError):
-                error = self._overdue(self.deadline)
+                error = self._overdue(patience)
             reason = str(error) if isinstance(error, IssuelakeError) else told(error, frozenset())
             spent = round((time.perf_counter() - started) * 1000, 3)
             health = Health(False, spent, reason)
