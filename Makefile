@@ -28,7 +28,7 @@ dev: $(STAMP) ## the Dagster UI over the same definitions
 	DAGSTER_HOME=$(CURDIR) $(BIN)/dagster dev
 
 test: check ## everything that must pass; two at a time, but for those with a clock in hand
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not alone'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not alone' --durations=25 --durations-min=10
 	$(BIN)/python -m pytest -m alone
 
 test-nfs: $(STAMP) ## the backend nfs on a real NFS server, in a guest; names the Debian packages that it lacks
