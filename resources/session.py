@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files as package_files
 from typing import TYPE_CHECKING
@@ -40,7 +41,9 @@ def connect(memory_limit: str = MEMORY_LIMIT) -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     # It would go to standard output, among the answers, wherever DuckDB takes the process for a prompt.
-    connection.execute("SET enable_progress_bar = false")
+    # In a notebook without ipywidgets there is none, and no setting it.
+    with suppress(duckdb.InvalidInputException):
+        connection.execute("SET enable_progress_bar = false")
     connection.execute(f"CREATE TYPE severity AS ENUM ({', '.join(map(literal, SEVERITIES))})")
     return connection
 

@@ -82,9 +82,9 @@ def hdfs_pair(tmp_path: Path) -> Iterator[hadoop.Cluster]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Sql]:
+def postgresql_server() -> Iterator[servers.Sql]:
     """A real PostgreSQL, with TLS."""
-    with servers.postgresql(tmp_path_factory.mktemp("postgresql")) as server:
+    with servers.open_to_all() as folder, servers.postgresql(folder) as server:
         yield server
 
 

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -335,6 +336,13 @@ class Sql:
     ca: str
     process: subprocess.Popen[bytes]
     username: str = "root"
+
+
+@contextmanager
+def open_to_all() -> Iterator[Path]:
+    """A folder for a server that runs as another user: each new pytest shuts those of pytest to them."""
+    with tempfile.TemporaryDirectory(prefix="issuelake-tests-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from resources.selection.reconcile import reconcile
 from tests.lake.state import append, document, read, stored
 from tests.proxy import Proxy, proxy
 from tests.restartable import Restartable, restartable, send
-from tests.servers import SECRETS, Server
+from tests.servers import SECRETS, Server, open_to_all
 
 pytestmark = pytest.mark.alone
 
@@ -36,8 +36,8 @@ _number = count()
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restartable]:
-    with restartable(tmp_path_factory.mktemp("postgresql")) as server:
+def postgresql() -> Iterator[Restartable]:
+    with open_to_all() as folder, restartable(folder) as server:
         yield server
 
 
