@@ -28,6 +28,8 @@ class Proxy:
     """Connections, also those that are open, are reset at their next piece."""
     black_hole: bool = False
     """What comes in disappears; nothing comes back, and nothing ends."""
+    lost: bytes = b""
+    """A request with these bytes disappears, and all that follows on its connection; others pass."""
     cut_after: int | None = None
     """So many bytes of the next answer of a connection pass, then it ends."""
     connections: int = 0
@@ -100,17 +102,19 @@ async def _pass_on(
     control: Proxy,
     asked: bool,
 ) -> None:
+    deaf = False
     try:
         while piece := await reader.read(_PIECE):
             if asked:
                 control.requests += piece
+                deaf = deaf or bool(control.lost and control.lost in piece)
             if control.latency:
                 await asyncio.sleep(control.latency)
             if control.reset:
                 _set_to_reset(writer)
                 _set_to_reset(other)
                 return
-            if control.black_hole:
+            if control.black_hole or deaf:
                 continue
             cut = None if asked else control.cut_after
             writer.write(piece[:cut])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from assets.problems import triage
 from assets.problems.sla import SlaDays
+from assets.problems.update import WEEK
 from assets.report.model import Asked
 from resources.backend import RUNS, Backend, Pushdown
 from resources.errors import UsageError
@@ -14,8 +15,6 @@ from resources.session import sql
 
 if TYPE_CHECKING:
     import duckdb
-
-WEEK = 7
 
 
 def select(

@@ -212,7 +212,7 @@ class BackendContract:
 
     def test_a_corrected_timestamp_moves_the_run(self, backend: Backend, place: Any) -> None:
         append(backend, [document("a"), document("b")])
-        for day in (DAYS[3], DAYS[0], DAYS[3], DAYS[2]):
+        for day in (DAYS[3], DAYS[1], DAYS[0], DAYS[3], DAYS[2]):
             append(backend, [document("a", day)])
             wanted = {"a": stored("a", day), "b": stored("b")}
             check(backend, wanted)

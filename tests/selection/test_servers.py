@@ -295,6 +295,13 @@ def test_what_a_frozen_server_does_late_is_not_the_latest(servers: Servers) -> N
     assert answer["issues_data"]["pipeline_score"] == 1
 
 
+def test_a_read_whose_answer_is_lost_is_given_up_although_others_are_answered(servers: Servers) -> None:
+    servers.before_postgresql.lost = b"t_issues"  # what a read asks for, after its connection has answered
+    assert servers.runs() == []  # within the deadline, and nobody else has any
+    servers.before_postgresql.lost = b""
+    servers.settled("a")
+
+
 def test_a_connection_whose_answer_is_lost_is_replaced_within_the_call(servers: Servers) -> None:
     assert servers.runs() == ["a", "a"]
     silent(servers.before_postgresql)
